@@ -1,0 +1,3 @@
+module csvexport/infra
+
+go 1.26.0
