@@ -1,0 +1,29 @@
+// Command create-export is the function behind POST /exports/csv.
+package main
+
+import (
+	"context"
+	"net/http"
+
+	"csvexport/internal/api"
+	"csvexport/internal/apigw"
+	"csvexport/internal/awsconfig"
+	"csvexport/internal/config"
+	"csvexport/internal/dataset"
+	"csvexport/internal/jobs"
+	"csvexport/internal/queue"
+)
+
+func main() { apigw.Start(build, config.Table, config.Queue) }
+
+func build(ctx context.Context, cfg config.Config) (http.Handler, error) {
+	aws, err := awsconfig.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &api.CreateExport{
+		Jobs:      jobs.New(aws, cfg.TableName),
+		Queue:     queue.New(aws, cfg.QueueURL),
+		Catalogue: dataset.Default(),
+	}, nil
+}

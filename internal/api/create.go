@@ -1,0 +1,86 @@
+package api
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"time"
+
+	"github.com/google/uuid"
+
+	"csvexport/internal/dataset"
+	"csvexport/internal/export"
+	"csvexport/internal/jobs"
+	"csvexport/internal/queue"
+)
+
+// sendGrace is how long the sweeper leaves a new export to its message.
+const sendGrace = time.Minute
+
+// CreateExport answers POST /exports/csv: it records the export, sends it to
+// the queue and answers 202. A send that fails is the sweeper's to repeat.
+type CreateExport struct {
+	Jobs      *jobs.Store
+	Queue     *queue.Queue
+	Catalogue dataset.Catalogue
+}
+
+func (h *CreateExport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	handler(h.serve).ServeHTTP(w, r)
+}
+
+func (h *CreateExport) serve(w http.ResponseWriter, r *http.Request) error {
+	spec, err := decodeCreate(w, r)
+	if err != nil {
+		return err
+	}
+	d, _, err := h.Catalogue.Resolve(spec)
+	if err != nil {
+		return err
+	}
+	e, err := newExport(callerOf(r).Owner, spec, d, time.Now())
+	if err != nil {
+		return err
+	}
+	if err := h.Jobs.Create(r.Context(), e); err != nil {
+		return err
+	}
+	message := queue.Message{ExportID: e.ID, Traceparent: traceparent(r)}
+	if err := h.Queue.Send(r.Context(), e.Owner, message, 0); err != nil {
+		slog.WarnContext(r.Context(), "message not sent, left to the sweeper", "exportId", e.ID, "error", err)
+	}
+	w.Header().Set("Location", callerOf(r).BasePath+"/exports/"+e.ID+"/status")
+	w.Header().Set("Retry-After", "1")
+	return writeJSON(w, http.StatusAccepted, view(e, time.Now()))
+}
+
+func newExport(owner string, spec export.Spec, d dataset.Dataset, now time.Time) (export.Export, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return export.Export{}, err
+	}
+	return export.Export{
+		ID: id.String(), Owner: owner, Spec: spec, Token: randomHex(16),
+		DatasetFingerprint: d.Fingerprint(),
+		Status:             export.Processing, Phase: export.Queued,
+		CreatedAt: now.UTC().Truncate(time.Millisecond), DueAt: now.Add(sendGrace),
+	}, nil
+}
+
+func randomHex(bytes int) string {
+	b := make([]byte, bytes)
+	_, _ = rand.Read(b) // never fails (crypto/rand)
+	return hex.EncodeToString(b)
+}
+
+var validTraceparent = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
+// traceparent is the request's trace (W3C Trace Context), or a new one.
+func traceparent(r *http.Request) string {
+	if t := r.Header.Get("Traceparent"); validTraceparent.MatchString(t) {
+		return t
+	}
+	return "00-" + randomHex(16) + "-" + randomHex(8) + "-01"
+}

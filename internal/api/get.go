@@ -1,0 +1,130 @@
+package api
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"net/http"
+	"time"
+
+	"csvexport/internal/export"
+	"csvexport/internal/jobs"
+)
+
+// GetExport answers GET /exports/{id}/status.
+type GetExport struct {
+	Jobs *jobs.Store
+}
+
+func (h *GetExport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	handler(h.serve).ServeHTTP(w, r)
+}
+
+func (h *GetExport) serve(w http.ResponseWriter, r *http.Request) error {
+	e, err := find(r, h.Jobs)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, view(e, time.Now()))
+}
+
+// exportView is an export as callers see it.
+type exportView struct {
+	ExportID    string           `json:"exportId"`
+	Status      export.Status    `json:"status"`
+	Phase       *export.Phase    `json:"phase"`
+	Done        bool             `json:"done"`
+	Dataset     string           `json:"dataset"`
+	Progress    progressView     `json:"progress"`
+	Error       *string          `json:"error"`
+	ErrorCode   *export.Code     `json:"errorCode"`
+	File        *fileView        `json:"file"`
+	Consistency *consistencyView `json:"consistency"`
+	Order       *export.Order    `json:"order"`
+	Attempts    int              `json:"attempts"`
+	CreatedAt   *time.Time       `json:"createdAt"`
+	StartedAt   *time.Time       `json:"startedAt"`
+	CompletedAt *time.Time       `json:"completedAt"`
+	ExpiresAt   *time.Time       `json:"expiresAt"`
+}
+
+type progressView struct {
+	TotalRows     *int64 `json:"totalRows"`
+	ProcessedRows int64  `json:"processedRows"`
+	Percentage    int    `json:"percentage"`
+	RowsPerSecond int64  `json:"rowsPerSecond"`
+	SecondsLeft   *int64 `json:"secondsLeft"`
+}
+
+type fileView struct {
+	Name              string       `json:"name"`
+	Bytes             int64        `json:"bytes"`
+	UncompressedBytes int64        `json:"uncompressedBytes"`
+	Checksum          checksumView `json:"checksum"`
+}
+
+// checksumView is a checksum as S3 shows it: of the object's bytes, base64.
+type checksumView struct {
+	Algorithm string `json:"algorithm"`
+	Type      string `json:"type"`
+	Value     string `json:"value"`
+}
+
+type consistencyView struct {
+	Kind string    `json:"kind"`
+	AsOf time.Time `json:"asOf"`
+}
+
+func view(e export.Export, now time.Time) exportView {
+	v := exportView{
+		ExportID: e.ID, Status: e.Status, Phase: orNull(e.Phase), Done: e.Status.Done(), Dataset: e.Spec.Dataset,
+		Progress: viewProgress(e), Attempts: e.Attempt,
+		CreatedAt: orNull(e.CreatedAt.UTC()), StartedAt: orNull(e.StartedAt), CompletedAt: orNull(e.CompletedAt), ExpiresAt: orNull(e.ExpiresAt),
+	}
+	if e.Status == export.Completed && e.ExpiresAt.Before(now) { // the sweeper hasn't come by yet
+		v.Status = export.Expired
+	}
+	if e.Failure != nil {
+		v.Error, v.ErrorCode = &e.Failure.Message, &e.Failure.Code
+	}
+	if e.Snapshot != nil {
+		v.Consistency = &consistencyView{Kind: "snapshot", AsOf: e.Snapshot.AsOf}
+		v.Order = &e.Snapshot.Order
+	}
+	if e.Result != nil && e.Status.Done() {
+		v.File = &fileView{Name: e.FileName(), Bytes: e.Result.Bytes, UncompressedBytes: e.Result.UncompressedBytes, Checksum: viewChecksum(e.Result.CRC32)}
+	}
+	return v
+}
+
+func viewProgress(e export.Export) progressView {
+	p := progressView{
+		TotalRows: e.Progress.TotalRows, ProcessedRows: e.Progress.ProcessedRows,
+		Percentage: e.Percentage(), RowsPerSecond: e.Progress.RowsPerSecond,
+	}
+	switch {
+	case e.Result != nil && e.Status.Done():
+		p.TotalRows, p.ProcessedRows = &e.Result.Rows, e.Result.Rows
+		p.SecondsLeft = new(int64)
+		if took := e.CompletedAt.Sub(e.StartedAt).Seconds(); took > 0 {
+			p.RowsPerSecond = int64(float64(e.Result.Rows) / took)
+		}
+	case p.TotalRows != nil && p.RowsPerSecond > 0 && !e.Status.Done():
+		left := max(*p.TotalRows-p.ProcessedRows, 0)
+		p.SecondsLeft = new((left + p.RowsPerSecond - 1) / p.RowsPerSecond)
+	}
+	return p
+}
+
+func viewChecksum(crc uint32) checksumView {
+	value := base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, crc))
+	return checksumView{Algorithm: "CRC32", Type: "FULL_OBJECT", Value: value}
+}
+
+// orNull returns nil for the zero value.
+func orNull[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}

@@ -1,0 +1,128 @@
+// Package apigw runs an http.Handler as a Lambda function behind API Gateway
+// (REST API, proxy integration, payload format 1.0).
+package apigw
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"runtime/debug"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"csvexport/internal/api"
+	"csvexport/internal/config"
+)
+
+// anonymous owns what is exported while no authorizer names an owner.
+const anonymous = "anonymous"
+
+// Start loads the settings, of which required must be there, builds the
+// handler and serves invocations. It doesn't return. A function whose
+// settings are wrong ends with all of them named in its log.
+func Start(build func(context.Context, config.Config) (http.Handler, error), required ...config.Setting) {
+	if err := run(context.Background(), os.Getenv, build, required); err != nil {
+		slog.Error("function not started", "error", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, getenv func(string) string, build func(context.Context, config.Config) (http.Handler, error), required []config.Setting) error {
+	cfg, err := config.Load(getenv, required...)
+	if err != nil {
+		return err
+	}
+	slog.SetDefault(cfg.Logger(os.Stdout))
+	h, err := build(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	lambda.StartWithOptions(Handler(h), lambda.WithContext(ctx))
+	return nil
+}
+
+// Handler adapts h to API Gateway's events. A panic of h is an internal
+// error of that request, not the end of the function.
+func Handler(h http.Handler) func(context.Context, events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, error) {
+	return func(ctx context.Context, event events.APIGatewayProxyRequest) (answer events.APIGatewayProxyResponse, err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				slog.ErrorContext(ctx, "panic", "requestId", event.RequestContext.RequestID, "panic", p, "stack", string(debug.Stack()))
+				answer, err = events.APIGatewayProxyResponse{}, fmt.Errorf("panic: %v", p)
+			}
+		}()
+		r, err := newRequest(ctx, event)
+		if err != nil {
+			return events.APIGatewayProxyResponse{}, err
+		}
+		w := &response{header: http.Header{}, status: http.StatusOK}
+		h.ServeHTTP(w, r)
+		return w.event(), nil
+	}
+}
+
+func newRequest(ctx context.Context, event events.APIGatewayProxyRequest) (*http.Request, error) {
+	body := []byte(event.Body)
+	if event.IsBase64Encoded {
+		var err error
+		if body, err = base64.StdEncoding.DecodeString(event.Body); err != nil {
+			return nil, fmt.Errorf("decode event's body: %w", err)
+		}
+	}
+	ctx = api.WithCaller(ctx, api.Caller{
+		Owner:     owner(event),
+		BasePath:  strings.TrimSuffix(event.RequestContext.Path, event.Path),
+		RequestID: event.RequestContext.RequestID,
+	})
+	target := url.URL{Path: event.Path, RawQuery: url.Values(event.MultiValueQueryStringParameters).Encode()}
+	r, err := http.NewRequestWithContext(ctx, event.HTTPMethod, target.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("event's request: %w", err)
+	}
+	for name, values := range event.MultiValueHeaders {
+		r.Header[http.CanonicalHeaderKey(name)] = values
+	}
+	r.Host = r.Header.Get("Host")
+	r.RemoteAddr = event.RequestContext.Identity.SourceIP
+	for name, value := range event.PathParameters {
+		r.SetPathValue(name, value)
+	}
+	return r, nil
+}
+
+// owner is who the authorizer says the caller is.
+func owner(event events.APIGatewayProxyRequest) string {
+	if id, ok := event.RequestContext.Authorizer["owner"].(string); ok && id != "" {
+		return id
+	}
+	return anonymous
+}
+
+// response gathers what a handler answers; API Gateway takes it as a whole.
+type response struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (w *response) Header() http.Header         { return w.header }
+func (w *response) WriteHeader(status int)      { w.status = status }
+func (w *response) Write(b []byte) (int, error) { return w.body.Write(b) }
+
+func (w *response) event() events.APIGatewayProxyResponse {
+	answer := events.APIGatewayProxyResponse{StatusCode: w.status, MultiValueHeaders: w.header}
+	if utf8.Valid(w.body.Bytes()) {
+		answer.Body = w.body.String()
+	} else {
+		answer.Body, answer.IsBase64Encoded = base64.StdEncoding.EncodeToString(w.body.Bytes()), true
+	}
+	return answer
+}

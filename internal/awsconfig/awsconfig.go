@@ -1,0 +1,55 @@
+// Package awsconfig is how the functions come to their AWS clients' settings
+// and to secrets.
+package awsconfig
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+)
+
+// Load returns the SDK's configuration from the function's environment.
+func Load(ctx context.Context) (aws.Config, error) {
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return aws.Config{}, fmt.Errorf("AWS configuration: %w", err)
+	}
+	return cfg, nil
+}
+
+// DatabaseURL reads the secret arn, which holds a connection in the JSON form
+// that RDS writes (Secrets Manager User Guide, "JSON structure of secrets"),
+// and returns it as a connection URL.
+func DatabaseURL(ctx context.Context, cfg aws.Config, arn string) (string, error) {
+	out, err := secretsmanager.NewFromConfig(cfg).GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &arn})
+	if err != nil {
+		return "", fmt.Errorf("read secret %s: %w", arn, err)
+	}
+	return databaseURL(aws.ToString(out.SecretString))
+}
+
+func databaseURL(secret string) (string, error) {
+	s := struct {
+		Host, Username, Password string
+		Port                     int
+		DBName                   string `json:"dbname"`
+	}{Port: 5432, DBName: "postgres"}
+	// The decoder's error could quote the secret.
+	if json.Unmarshal([]byte(secret), &s) != nil || s.Host == "" || s.Username == "" {
+		return "", fmt.Errorf("the database secret isn't a JSON object with host, username and password")
+	}
+	u := url.URL{
+		Scheme: "postgres",
+		User:   url.UserPassword(s.Username, s.Password),
+		Host:   net.JoinHostPort(s.Host, strconv.Itoa(s.Port)),
+		Path:   "/" + s.DBName,
+	}
+	return u.String(), nil
+}

@@ -1,0 +1,142 @@
+// Package bucket keeps the finished files in S3.
+//
+// An object appears under its key all at once or not at all: it is written by
+// one conditional PutObject, or by a multipart upload whose completion is
+// conditional, and both refuse to replace an object that is already there.
+package bucket
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"mime"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+
+	"csvexport/internal/export"
+)
+
+const (
+	// requestTimeout bounds a request without a large body, retries included.
+	requestTimeout = 30 * time.Second
+	// bodyTimeout bounds a request that carries a part, retries included.
+	bodyTimeout = 2 * time.Minute
+
+	tokenMetadata = "export-token" // x-amz-meta-export-token
+)
+
+// Bucket is an S3 bucket.
+type Bucket struct {
+	client  *s3.Client
+	presign *s3.PresignClient
+	name    string
+}
+
+// New returns the named bucket. publicURL is the endpoint that presigned URLs
+// lead to, for callers that reach S3 under another name than the service
+// does; empty means the same.
+func New(cfg aws.Config, name, publicURL string) *Bucket {
+	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
+		// An endpoint of one's own has no DNS name for each bucket.
+		o.UsePathStyle = o.BaseEndpoint != nil
+		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
+	})
+	public := client
+	if publicURL != "" {
+		public = s3.New(client.Options(), func(o *s3.Options) {
+			o.BaseEndpoint = &publicURL
+			o.UsePathStyle = true
+		})
+	}
+	return &Bucket{client: client, presign: s3.NewPresignClient(public), name: name}
+}
+
+// Object says what to call a file and how to recognize it.
+type Object struct {
+	Key         string
+	Token       string // kept in the object's metadata
+	ContentType string
+}
+
+// Head is what a HEAD of a key tells.
+type Head struct {
+	Exists bool
+	Size   int64
+	Token  string
+}
+
+// Head asks whether there is an object under key. An error means that it is
+// not known, also for a 403: S3 answers that for a missing key to callers who
+// may not list the bucket.
+func (b *Bucket) Head(ctx context.Context, key string) (Head, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	out, err := b.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: &key})
+	if err != nil {
+		if _, ok := errors.AsType[*types.NotFound](err); ok {
+			return Head{}, nil
+		}
+		return Head{}, &export.Error{
+			Code: export.StorageUnavailable, Message: "The file's storage can't be reached.",
+			Err: fmt.Errorf("head %s: %w", key, err),
+		}
+	}
+	return Head{Exists: true, Size: aws.ToInt64(out.ContentLength), Token: out.Metadata[tokenMetadata]}, nil
+}
+
+// Delete removes the object under key; a missing one is fine.
+func (b *Bucket) Delete(ctx context.Context, key string) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	_, err := b.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: &key})
+	return translate(ctx, "delete "+key, err)
+}
+
+// PresignGet returns a URL that downloads the object under key for ttl, as an
+// attachment with the given file name.
+func (b *Bucket) PresignGet(ctx context.Context, key, fileName string, ttl time.Duration) (string, error) {
+	req, err := b.presign.PresignGetObject(ctx, &s3.GetObjectInput{
+		Bucket:                     &b.name,
+		Key:                        &key,
+		ResponseContentDisposition: aws.String(mime.FormatMediaType("attachment", map[string]string{"filename": fileName})),
+	}, s3.WithPresignExpires(ttl))
+	if err != nil {
+		return "", translate(ctx, "presign "+key, err)
+	}
+	return req.URL, nil
+}
+
+// crc32Header is a CRC-32 as S3's headers carry it: base64, big endian.
+func crc32Header(crc uint32) *string {
+	return aws.String(base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, crc)))
+}
+
+// translate names an error of S3 in the domain's words. A cancelled context's
+// cause wins over what the cancellation led to.
+func translate(ctx context.Context, doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("%s: %w", doing, err)
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.DeadlineExceeded) {
+		return fmt.Errorf("%w (%w)", cause, err)
+	}
+	if apiErr, ok := errors.AsType[smithy.APIError](err); ok {
+		// The codes: Amazon S3 API Reference, "Error responses".
+		switch apiErr.ErrorCode() {
+		case "NoSuchBucket":
+			return &export.Error{Code: export.StorageRejected, Message: "The bucket for the files doesn't exist.", Err: err}
+		case "AccessDenied", "AllAccessDisabled":
+			return &export.Error{Code: export.StorageRejected, Message: "The service may not write to the bucket for the files.", Err: err}
+		case "EntityTooLarge":
+			return &export.Error{Code: export.StorageRejected, Message: "The file is larger than S3 allows.", Err: err}
+		}
+	}
+	return &export.Error{Code: export.StorageUnavailable, Message: "The file's storage can't be reached.", Err: err}
+}

@@ -1,0 +1,45 @@
+package bucket
+
+import (
+	"context"
+	"errors"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+// OpenUpload is a multipart upload that was neither completed nor aborted.
+type OpenUpload struct {
+	Key string
+	ID  string
+}
+
+// OpenUploads lists the open uploads of keys that start with prefix.
+func (b *Bucket) OpenUploads(ctx context.Context, prefix string) ([]OpenUpload, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	var open []OpenUpload
+	pages := s3.NewListMultipartUploadsPaginator(b.client, &s3.ListMultipartUploadsInput{Bucket: &b.name, Prefix: &prefix})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, translate(ctx, "list uploads of "+prefix, err)
+		}
+		for _, u := range page.Uploads {
+			open = append(open, OpenUpload{Key: aws.ToString(u.Key), ID: aws.ToString(u.UploadId)})
+		}
+	}
+	return open, nil
+}
+
+// AbortUpload removes an upload and its parts; a missing one is fine.
+func (b *Bucket) AbortUpload(ctx context.Context, key, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	_, err := b.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &b.name, Key: &key, UploadId: &id})
+	if _, gone := errors.AsType[*types.NoSuchUpload](err); gone {
+		return nil
+	}
+	return translate(ctx, "abort upload of "+key, err)
+}

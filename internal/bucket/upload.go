@@ -1,0 +1,252 @@
+package bucket
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"hash/crc32"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"golang.org/x/sync/errgroup"
+
+	"csvexport/internal/export"
+)
+
+const (
+	// MinPartSize is the size of the first parts. S3's own minimum for all
+	// but the last is 5 MiB.
+	MinPartSize = 8 << 20
+	// maxParts is S3's bound on the parts of an upload.
+	maxParts = 10_000
+	// partsPerStep is after how many parts the size grows by 1 MiB: 10,000
+	// parts hold about 460 GiB and the largest is 87 MiB.
+	partsPerStep = 125
+	// uploadsInFlight is how many parts are sent at once.
+	uploadsInFlight = 2
+)
+
+// partSize is the size of part n, counted from 1.
+func partSize(n int) int {
+	return MinPartSize + (n-1)/partsPerStep<<20
+}
+
+// Upload writes one object, whose size isn't known beforehand, in parts. It
+// keeps one part in memory and one for each request in flight. Nothing is
+// visible under the key until Publish.
+//
+// An Upload is written by one goroutine at a time.
+type Upload struct {
+	bucket  *Bucket
+	object  Object
+	started func(ctx context.Context, uploadID string) error
+
+	ctx      context.Context //nolint:containedctx // it bounds the uploads in flight, which outlive a Write
+	cancel   context.CancelFunc
+	inFlight *errgroup.Group
+	buffers  sync.Pool // *[]byte, of parts that were sent
+
+	id      string // empty until the first part is full
+	buf     []byte
+	part    uint32 // CRC-32 of buf
+	whole   uint32 // CRC-32 of all
+	size    int64
+	partsMu sync.Mutex
+	parts   []types.CompletedPart // in order, from part 1
+}
+
+// NewUpload begins an upload. When the object proves too large for a single
+// request, started is called with the upload's id before the first part is
+// sent, so that the id can be recorded; its error ends the upload.
+//
+// The caller must either Seal and Publish the upload or Abort it.
+func (b *Bucket) NewUpload(ctx context.Context, object Object, started func(ctx context.Context, uploadID string) error) *Upload {
+	ctx, cancel := context.WithCancel(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(uploadsInFlight)
+	return &Upload{bucket: b, object: object, started: started, ctx: ctx, cancel: cancel, inFlight: group}
+}
+
+// Size is the number of bytes written so far.
+func (u *Upload) Size() int64 { return u.size }
+
+// Write adds p. It blocks while all the requests allowed are in flight, and
+// returns the error of an earlier part that couldn't be sent.
+func (u *Upload) Write(p []byte) (int, error) {
+	written := 0
+	for len(p) > 0 {
+		size := partSize(len(u.parts) + 1)
+		if len(u.buf) == size {
+			if err := u.send(); err != nil {
+				return written, err
+			}
+			continue
+		}
+		if u.buf == nil {
+			u.buf = u.buffer(size)
+		}
+		n := min(size-len(u.buf), len(p))
+		u.buf = append(u.buf, p[:n]...)
+		u.part = crc32.Update(u.part, crc32.IEEETable, p[:n])
+		u.whole = crc32.Update(u.whole, crc32.IEEETable, p[:n])
+		u.size += int64(n)
+		written += n
+		p = p[n:]
+	}
+	return written, nil
+}
+
+func (u *Upload) buffer(size int) []byte {
+	if b, ok := u.buffers.Get().(*[]byte); ok && cap(*b) >= size {
+		return (*b)[:0]
+	}
+	return make([]byte, 0, size)
+}
+
+// send begins the upload if it has none yet and sends the buffered part in
+// the background.
+func (u *Upload) send() error {
+	if u.ctx.Err() != nil {
+		return context.Cause(u.ctx)
+	}
+	if u.id == "" {
+		if err := u.create(); err != nil {
+			return err
+		}
+	}
+	u.partsMu.Lock()
+	u.parts = append(u.parts, types.CompletedPart{})
+	number := len(u.parts)
+	u.partsMu.Unlock()
+	if number > maxParts {
+		return export.Errorf(export.StorageRejected, "The file is larger than one multipart upload can hold.")
+	}
+	body, crc := u.buf, u.part
+	u.buf, u.part = nil, 0
+	u.inFlight.Go(func() error {
+		part, err := u.sendPart(int32(number), body, crc) //nolint:gosec // at most maxParts
+		if err != nil {
+			return err
+		}
+		u.buffers.Put(&body)
+		u.partsMu.Lock()
+		defer u.partsMu.Unlock()
+		u.parts[number-1] = part
+		return nil
+	})
+	return nil
+}
+
+func (u *Upload) create() error {
+	ctx, cancel := context.WithTimeout(u.ctx, requestTimeout)
+	defer cancel()
+	out, err := u.bucket.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
+		Bucket:            &u.bucket.name,
+		Key:               &u.object.Key,
+		ContentType:       &u.object.ContentType,
+		Metadata:          map[string]string{tokenMetadata: u.object.Token},
+		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32,
+		ChecksumType:      types.ChecksumTypeFullObject,
+	})
+	if err != nil {
+		return translate(ctx, "create upload of "+u.object.Key, err)
+	}
+	u.id = *out.UploadId
+	return u.started(u.ctx, u.id)
+}
+
+func (u *Upload) sendPart(number int32, body []byte, crc uint32) (types.CompletedPart, error) {
+	ctx, cancel := context.WithTimeout(u.ctx, bodyTimeout)
+	defer cancel()
+	checksum := crc32Header(crc)
+	out, err := u.bucket.client.UploadPart(ctx, &s3.UploadPartInput{
+		Bucket:            &u.bucket.name,
+		Key:               &u.object.Key,
+		UploadId:          &u.id,
+		PartNumber:        &number,
+		Body:              bytes.NewReader(body),
+		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32, // without it Complete says InvalidPart
+		ChecksumCRC32:     checksum,
+	})
+	if err != nil {
+		return types.CompletedPart{}, translate(ctx, fmt.Sprintf("upload part %d of %s", number, u.object.Key), err)
+	}
+	return types.CompletedPart{ETag: out.ETag, PartNumber: &number, ChecksumCRC32: checksum}, nil
+}
+
+// Sealed is a file whose bytes are all known, ready to be published.
+type Sealed struct {
+	Key      string
+	Size     int64
+	CRC32    uint32 // of the whole object
+	UploadID string // empty when it will be put in one request
+
+	object Object
+	body   []byte
+	parts  []types.CompletedPart
+}
+
+// Seal sends what is left and waits until every part has arrived.
+func (u *Upload) Seal() (Sealed, error) {
+	defer u.cancel()
+	sealed := Sealed{Key: u.object.Key, Size: u.size, CRC32: u.whole, object: u.object}
+	if u.id == "" {
+		sealed.body = u.buf
+		return sealed, nil
+	}
+	if len(u.buf) > 0 {
+		if err := u.send(); err != nil {
+			return Sealed{}, err
+		}
+	}
+	if err := u.inFlight.Wait(); err != nil {
+		return Sealed{}, err
+	}
+	sealed.UploadID, sealed.parts = u.id, u.parts
+	return sealed, nil
+}
+
+// Abort gives the upload up: it ends the requests in flight and removes the
+// parts that have arrived. It is safe to call when nothing was sent, and
+// after Seal.
+func (u *Upload) Abort(ctx context.Context) error {
+	u.cancel()
+	_ = u.inFlight.Wait() // why it failed is known to whoever wrote
+	if u.id == "" {
+		return nil
+	}
+	return u.bucket.AbortUpload(ctx, u.object.Key, u.id)
+}
+
+// Publish makes the sealed file appear under its key, unless there is an
+// object already. After an error it may have appeared all the same - the
+// answer can be lost - so the caller must ask Head before it decides.
+func (b *Bucket) Publish(ctx context.Context, s Sealed) error {
+	ctx, cancel := context.WithTimeout(ctx, bodyTimeout)
+	defer cancel()
+	if s.UploadID == "" {
+		_, err := b.client.PutObject(ctx, &s3.PutObjectInput{
+			Bucket:            &b.name,
+			Key:               &s.Key,
+			Body:              bytes.NewReader(s.body),
+			ContentType:       &s.object.ContentType,
+			Metadata:          map[string]string{tokenMetadata: s.object.Token},
+			ChecksumAlgorithm: types.ChecksumAlgorithmCrc32,
+			ChecksumCRC32:     crc32Header(s.CRC32),
+			IfNoneMatch:       new("*"),
+		})
+		return translate(ctx, "put "+s.Key, err)
+	}
+	_, err := b.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
+		Bucket:          &b.name,
+		Key:             &s.Key,
+		UploadId:        &s.UploadID,
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: s.parts},
+		ChecksumCRC32:   crc32Header(s.CRC32),
+		ChecksumType:    types.ChecksumTypeFullObject,
+		MpuObjectSize:   &s.Size,
+		IfNoneMatch:     new("*"),
+	})
+	return translate(ctx, "complete upload of "+s.Key, err)
+}

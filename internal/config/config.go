@@ -1,0 +1,133 @@
+// Package config reads a function's settings from its environment.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// Config holds the settings of all functions; each function gets those that
+// it needs, by template.yaml.
+type Config struct {
+	TableName         string        `env:"TABLE_NAME"`
+	QueueURL          string        `env:"QUEUE_URL"`
+	BucketName        string        `env:"BUCKET_NAME"`
+	DatabaseURL       string        `env:"DATABASE_URL"`
+	DatabaseSecretARN string        `env:"DATABASE_SECRET_ARN"`
+	S3PublicURL       string        `env:"S3_PUBLIC_URL"`
+	Connections       int           `env:"EXPORT_CONNECTIONS" envDefault:"2"`
+	FileTTL           time.Duration `env:"FILE_TTL" envDefault:"168h"`
+	PresignTTL        time.Duration `env:"PRESIGN_TTL" envDefault:"10m"`
+	LogLevel          slog.Level    `env:"LOG_LEVEL" envDefault:"info"`
+}
+
+// Setting names a setting that a function can't do without.
+type Setting string
+
+// The settings that functions require. Database stands for one of
+// DATABASE_URL and DATABASE_SECRET_ARN.
+const (
+	Table    Setting = "TABLE_NAME"
+	Queue    Setting = "QUEUE_URL"
+	Bucket   Setting = "BUCKET_NAME"
+	Database Setting = "DATABASE_URL or DATABASE_SECRET_ARN"
+)
+
+// maxPresignTTL is what Signature Version 4 allows.
+const maxPresignTTL = 7 * 24 * time.Hour
+
+// Load reads the settings by getenv, which is os.Getenv outside of tests. Its
+// error names every setting that is missing or wrong, and what would be right.
+func Load(getenv func(string) string, required ...Setting) (Config, error) {
+	var c Config
+	fields := reflect.TypeFor[Config]()
+	environment := map[string]string{}
+	for field := range fields.Fields() {
+		if name := field.Tag.Get("env"); getenv(name) != "" {
+			environment[name] = getenv(name)
+		}
+	}
+	var problems []error
+	if err := env.ParseWithOptions(&c, env.Options{Environment: environment}); err != nil {
+		problems = append(problems, parseProblems(fields, err)...)
+	}
+	for _, s := range required {
+		if !c.has(s) {
+			problems = append(problems, fmt.Errorf("%s isn't set", s))
+		}
+	}
+	problems = append(problems, c.check()...)
+	if len(problems) > 0 {
+		return Config{}, fmt.Errorf("settings: %w", errors.Join(problems...))
+	}
+	return c, nil
+}
+
+// parseProblems names the settings that can't be read by their variables; env
+// names the struct's fields.
+func parseProblems(fields reflect.Type, err error) []error {
+	all, ok := errors.AsType[env.AggregateError](err)
+	if !ok {
+		return []error{err}
+	}
+	var problems []error
+	for _, err := range all.Errors {
+		if parse, ok := errors.AsType[env.ParseError](err); ok {
+			if field, ok := fields.FieldByName(parse.Name); ok {
+				err = fmt.Errorf("%s: %w", field.Tag.Get("env"), parse.Err)
+			}
+		}
+		problems = append(problems, err)
+	}
+	return problems
+}
+
+func (c Config) has(s Setting) bool {
+	switch s {
+	case Table:
+		return c.TableName != ""
+	case Queue:
+		return c.QueueURL != ""
+	case Bucket:
+		return c.BucketName != ""
+	case Database:
+		return c.DatabaseURL != "" || c.DatabaseSecretARN != ""
+	default:
+		return false
+	}
+}
+
+func (c Config) check() []error {
+	var problems []error
+	for name, value := range map[string]string{"QUEUE_URL": c.QueueURL, "S3_PUBLIC_URL": c.S3PublicURL} {
+		if value == "" {
+			continue
+		}
+		if u, err := url.Parse(value); err != nil || !strings.HasPrefix(u.Scheme, "http") || u.Host == "" {
+			problems = append(problems, fmt.Errorf("%s must be an http or https URL", name))
+		}
+	}
+	if c.Connections < 1 || c.Connections > 16 {
+		problems = append(problems, errors.New("EXPORT_CONNECTIONS must be from 1 to 16"))
+	}
+	if c.FileTTL <= 0 {
+		problems = append(problems, errors.New("FILE_TTL must be a positive duration such as 168h"))
+	}
+	if c.PresignTTL <= 0 || c.PresignTTL > maxPresignTTL {
+		problems = append(problems, errors.New("PRESIGN_TTL must be a positive duration of at most 168h"))
+	}
+	return problems
+}
+
+// Logger returns the function's log: one JSON object a line.
+func (c Config) Logger(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.LogLevel}))
+}

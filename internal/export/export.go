@@ -1,0 +1,138 @@
+// Package export is the domain: what an export is, which states it can be in,
+// and how its failures are named. It knows no storage and no transport.
+package export
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Limits that every part of the service agrees on.
+const (
+	// MaxAttempts is how often an export is started over before it fails.
+	MaxAttempts = 5
+	// Lease is how long a worker may be silent before another may take over.
+	Lease = 20 * time.Second
+	// Beat is how often a worker renews its lease and writes its progress.
+	Beat = time.Second
+	// RecordTTL is how long a record outlives its file.
+	RecordTTL = 30 * 24 * time.Hour
+)
+
+// Export is one requested extract, from the request to the file's end.
+type Export struct {
+	ID    string // UUIDv7, lower case
+	Owner string // hex SHA-256 of issuer and subject, or "anonymous"
+	Spec  Spec
+	// Token is the random mark that the finished object carries in its
+	// metadata, so that a HEAD can tell this export's object from any other.
+	Token string
+	// DatasetFingerprint identifies the dataset's definition at creation.
+	DatasetFingerprint string
+
+	Status Status
+	Phase  Phase // empty unless Status is Processing
+	// Attempt names a snapshot, an upload and a key: it changes only when
+	// work starts over. 0 until the first claim.
+	Attempt int
+	// Fence names who may write: it grows at every claim, hand-over, cancel
+	// and delete, and each write of a worker is conditional on it.
+	Fence int64
+	// LeaseUntil is when the current worker's right to write may be taken
+	// over; zero when nobody holds one.
+	LeaseUntil time.Time
+	// Sends counts how often the sweeper sent this export to the queue anew.
+	Sends int
+
+	Progress Progress
+	Snapshot *Snapshot // nil until the first snapshot
+	Result   *Result   // nil until the rows are all read
+	Failure  *Failure  // nil unless Status is Failed
+
+	CreatedAt   time.Time
+	StartedAt   time.Time // of the first attempt; zero until then
+	CompletedAt time.Time // of the final status; zero until then
+	ExpiresAt   time.Time // when the file is deleted; zero until completed
+	DueAt       time.Time // when the sweeper looks at it again; zero for never
+}
+
+// Spec is a request in normal form: what to extract. Two requests that mean
+// the same have equal specs.
+type Spec struct {
+	Dataset string `json:"dataset"`
+}
+
+// Progress is what the current attempt has done so far.
+type Progress struct {
+	TotalRows     *int64 // nil until known
+	ProcessedRows int64
+	RowsPerSecond int64
+}
+
+// Percentage is the whole percentage of rows processed, rounded down. It
+// stays below 100: only a completed export is at 100 (see Export.Percentage).
+func (p Progress) Percentage() int {
+	if p.TotalRows == nil || *p.TotalRows <= 0 {
+		return 0
+	}
+	return int(min(p.ProcessedRows*100 / *p.TotalRows, 99))
+}
+
+// Percentage is 100 for a completed export, also one of no rows, and the
+// progress's otherwise.
+func (e Export) Percentage() int {
+	switch e.Status {
+	case Completed, Expired, Deleted:
+		return 100
+	default:
+		return e.Progress.Percentage()
+	}
+}
+
+// Snapshot says which state of the database an attempt reads.
+type Snapshot struct {
+	AsOf  time.Time
+	Order Order
+}
+
+// Order is the order of the rows in the file.
+type Order string
+
+// The orders.
+const (
+	ByKey Order = "key" // ascending by the dataset's unique key
+)
+
+// Result describes the finished file. It is recorded before the file is
+// published, so that whoever finds the object can tell whether it is right.
+type Result struct {
+	Rows              int64
+	UncompressedBytes int64
+	Bytes             int64
+	CRC32             uint32 // of the object's bytes, IEEE polynomial
+	Key               string
+	UploadID          string // empty when the object was put in one request
+}
+
+// Failure is why an export failed: a code for machines, a sentence for people.
+type Failure struct {
+	Code    Code
+	Message string
+}
+
+// FileName is the name a caller's download is saved under.
+func (e Export) FileName() string {
+	return fmt.Sprintf("%s-%s.csv.gz", e.Spec.Dataset, e.CreatedAt.UTC().Format("20060102T150405Z"))
+}
+
+// Key is the object key of the export's attempt:
+// exports/OWNER/ID/ATTEMPT.csv.gz.
+func (e Export) Key(attempt int) string {
+	return e.KeyPrefix() + strconv.Itoa(attempt) + ".csv.gz"
+}
+
+// KeyPrefix is what the keys of all of the export's attempts start with.
+func (e Export) KeyPrefix() string {
+	return "exports/" + e.Owner + "/" + e.ID + "/"
+}

@@ -1,0 +1,222 @@
+// Package jobs keeps the state of exports in DynamoDB. The conditions under
+// which an export may move from one state to the next stand here, in the
+// writes themselves: nobody else decides who may write.
+//
+// Every write of a worker is conditional on the fence that it was given when
+// it claimed the export. When the condition fails the error is FenceLost:
+// somebody else owns the export now, and the worker must stop at once.
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/cenkalti/backoff/v5"
+
+	"csvexport/internal/export"
+)
+
+// writeTimeout bounds one call of the store, retries included: well below the
+// lease, so that a worker that can't write stops before it is replaced.
+const writeTimeout = 10 * time.Second
+
+// Store is the table of exports.
+type Store struct {
+	client *dynamodb.Client
+	table  string
+}
+
+// New returns the store in the named table.
+func New(cfg aws.Config, table string) *Store {
+	return &Store{client: dynamodb.NewFromConfig(cfg), table: table}
+}
+
+// Create records a new export, which must be Processing and Queued, and
+// counts it as active for its owner: all in one transaction.
+func (s *Store) Create(ctx context.Context, e export.Export) error {
+	job, run, err := newItems(e)
+	if err != nil {
+		return err
+	}
+	jobAV, err := attributevalue.MarshalMap(job)
+	if err != nil {
+		return fmt.Errorf("encode job %s: %w", e.ID, err)
+	}
+	runAV, err := attributevalue.MarshalMap(run)
+	if err != nil {
+		return fmt.Errorf("encode run %s: %w", e.ID, err)
+	}
+	absent := aws.String("attribute_not_exists(pk)")
+	return s.transact(ctx, "create export "+e.ID, export.Conflict,
+		types.TransactWriteItem{Put: &types.Put{TableName: &s.table, Item: jobAV, ConditionExpression: absent}},
+		types.TransactWriteItem{Put: &types.Put{TableName: &s.table, Item: runAV, ConditionExpression: absent}},
+		s.countActive(e.Owner, 1),
+	)
+}
+
+// countActive adds n to the number of the owner's exports that aren't done.
+func (s *Store) countActive(owner string, n int) types.TransactWriteItem {
+	return types.TransactWriteItem{Update: &types.Update{
+		TableName:                 &s.table,
+		Key:                       key(ownerPK(owner), quotaSK),
+		UpdateExpression:          aws.String("ADD active :n"),
+		ExpressionAttributeValues: values{":n": n}.marshal(),
+	}}
+}
+
+// Get returns an export as it is now. The error is NotFound for an unknown
+// id, and for a record that has outlived its time: DynamoDB deletes late.
+func (s *Store) Get(ctx context.Context, id string) (export.Export, error) {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	pk := exportPK(id)
+	out, err := s.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{
+		RequestItems: map[string]types.KeysAndAttributes{s.table: {
+			ConsistentRead: aws.Bool(true),
+			Keys:           []map[string]types.AttributeValue{key(pk, jobSK), key(pk, runSK)},
+		}},
+	})
+	if err != nil {
+		return export.Export{}, translate("get export "+id, export.Conflict, err)
+	}
+	if len(out.UnprocessedKeys) > 0 { // two small items: only when DynamoDB is short of capacity
+		return export.Export{}, translate("get export "+id, export.Conflict, errors.New("DynamoDB left keys unprocessed"))
+	}
+	var job, run map[string]types.AttributeValue
+	for _, item := range out.Responses[s.table] {
+		if sk, ok := item["sk"].(*types.AttributeValueMemberS); ok && sk.Value == jobSK {
+			job = item
+		} else {
+			run = item
+		}
+	}
+	var ttl struct {
+		TTL int64 `dynamodbav:"ttl"`
+	}
+	if err := attributevalue.UnmarshalMap(job, &ttl); err != nil {
+		return export.Export{}, fmt.Errorf("decode job %s: %w", id, err)
+	}
+	if job == nil || run == nil || ttl.TTL > 0 && ttl.TTL < time.Now().Unix() {
+		return export.Export{}, export.Errorf(export.NotFound, "There is no export with this id.")
+	}
+	return decode(job, run)
+}
+
+// Due returns the ids of exports whose DueAt has passed, the longest due
+// first. The index lags behind the table, so the export must be read again.
+func (s *Store) Due(ctx context.Context, now time.Time) ([]string, error) {
+	var ids []string
+	pages := dynamodb.NewQueryPaginator(s.client, &dynamodb.QueryInput{
+		TableName:                 &s.table,
+		IndexName:                 aws.String("by-due-time"),
+		KeyConditionExpression:    aws.String("dueShard = :shard AND dueAt <= :now"),
+		ExpressionAttributeValues: values{":shard": dueShard, ":now": formatTime(now)}.marshal(),
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, translate("list due exports", export.Conflict, err)
+		}
+		for _, item := range page.Items {
+			var k struct {
+				PK string `dynamodbav:"pk"`
+			}
+			if err := attributevalue.UnmarshalMap(item, &k); err != nil {
+				return nil, fmt.Errorf("decode due export: %w", err)
+			}
+			ids = append(ids, k.PK[len(exportPK("")):])
+		}
+	}
+	return ids, nil
+}
+
+// values are the values of an expression by their names in it.
+type values map[string]any
+
+func (v values) marshal() map[string]types.AttributeValue {
+	av, err := attributevalue.MarshalMap(map[string]any(v))
+	if err != nil { // strings, numbers and our own structs always encode
+		panic(err)
+	}
+	return av
+}
+
+func key(pk, sk string) map[string]types.AttributeValue {
+	return values{"pk": pk, "sk": sk}.marshal()
+}
+
+// transact writes all the items or none. A condition that doesn't hold gives
+// the code refused. Conflicts with other writes under way are tried again.
+func (s *Store) transact(ctx context.Context, doing string, refused export.Code, items ...types.TransactWriteItem) error {
+	return retry(ctx, doing, refused, func(ctx context.Context) error {
+		_, err := s.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: items})
+		return err
+	})
+}
+
+// update writes one item; see transact.
+func (s *Store) update(ctx context.Context, doing string, refused export.Code, u *types.Update) error {
+	return retry(ctx, doing, refused, func(ctx context.Context) error {
+		_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+			TableName: u.TableName, Key: u.Key,
+			UpdateExpression: u.UpdateExpression, ConditionExpression: u.ConditionExpression,
+			ExpressionAttributeNames: u.ExpressionAttributeNames, ExpressionAttributeValues: u.ExpressionAttributeValues,
+		})
+		return err
+	})
+}
+
+// retry calls write until it gets past the other transactions on its items.
+// The SDK itself repeats what failed on the way, under one idempotency token.
+func retry(ctx context.Context, doing string, refused export.Code, write func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval = 20 * time.Millisecond
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		err := write(ctx)
+		if err != nil && !isTransactionConflict(err) {
+			err = backoff.Permanent(err)
+		}
+		return struct{}{}, err
+	}, backoff.WithBackOff(pause))
+	return translate(doing, refused, err)
+}
+
+func isTransactionConflict(err error) bool {
+	if _, ok := errors.AsType[*types.TransactionConflictException](err); ok {
+		return true
+	}
+	canceled, ok := errors.AsType[*types.TransactionCanceledException](err)
+	return ok && hasReason(canceled, "TransactionConflict") && !hasReason(canceled, "ConditionalCheckFailed")
+}
+
+func hasReason(err *types.TransactionCanceledException, code string) bool {
+	for _, r := range err.CancellationReasons {
+		if aws.ToString(r.Code) == code {
+			return true
+		}
+	}
+	return false
+}
+
+// translate names an error of DynamoDB in the domain's words: refused when a
+// write's condition doesn't hold, Unavailable for everything else.
+func translate(doing string, refused export.Code, err error) error {
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("%s: %w", doing, err)
+	_, single := errors.AsType[*types.ConditionalCheckFailedException](err)
+	canceled, many := errors.AsType[*types.TransactionCanceledException](err)
+	if single || many && hasReason(canceled, "ConditionalCheckFailed") {
+		return &export.Error{Code: refused, Message: "The export has changed meanwhile.", Err: err}
+	}
+	return &export.Error{Code: export.Unavailable, Message: "The service's state can't be reached. Please try again.", Err: err}
+}

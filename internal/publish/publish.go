@@ -1,0 +1,107 @@
+// Package publish is the commit protocol: how a file that is wholly uploaded
+// becomes the object of a completed export, so that no crash in between
+// leaves a completed export without its file, or a file without its export.
+//
+//  1. The result - rows, sizes, checksum, key - is recorded: phase finalizing.
+//  2. The object appears under its key, by one conditional request.
+//  3. A HEAD confirms that it is there, of the right size, with the export's
+//     token.
+//  4. The export becomes completed.
+//
+// A crash after 1 is repaired by Resume, which the sweeper calls.
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"csvexport/internal/bucket"
+	"csvexport/internal/export"
+	"csvexport/internal/jobs"
+)
+
+// Publisher commits finished files.
+type Publisher struct {
+	Jobs    *jobs.Store
+	Bucket  *bucket.Bucket
+	FileTTL time.Duration // how long a file stays
+}
+
+// ErrUnresolved marks the errors after which it isn't known whether the file
+// is there, or after which it is there and the export isn't completed. The
+// worker must leave everything as it is: Resume settles it.
+var ErrUnresolved = errors.New("whether the file was published is not settled")
+
+// Commit publishes the sealed file of a running export that the caller has
+// claimed, and completes the export. After an error that isn't ErrUnresolved
+// there is no object, and the caller decides what becomes of the attempt.
+func (p *Publisher) Commit(ctx context.Context, e export.Export, r export.Result, sealed bucket.Sealed) error {
+	if err := p.Jobs.Finalize(ctx, e, r); err != nil {
+		return err
+	}
+	e.Phase, e.Result = export.Finalizing, &r
+	publishErr := p.Bucket.Publish(ctx, sealed)
+	// The answer may be lost though the request went through, so only the key itself says what happened.
+	there, err := p.there(ctx, e)
+	if err != nil {
+		return errors.Join(ErrUnresolved, err, publishErr)
+	}
+	if !there {
+		return publishErr
+	}
+	if err := p.complete(ctx, e); err != nil {
+		return errors.Join(ErrUnresolved, err)
+	}
+	return nil
+}
+
+// Resume ends what a worker began that died while finalizing: the caller has
+// taken the export over. When the file is there the export is completed;
+// otherwise the upload is aborted, so that it can't appear any more, and the
+// export is released for another attempt.
+func (p *Publisher) Resume(ctx context.Context, e export.Export, dueAt time.Time) error {
+	there, err := p.there(ctx, e)
+	if err != nil {
+		return err
+	}
+	if there {
+		return p.complete(ctx, e)
+	}
+	if e.Result.UploadID != "" {
+		if err := p.Bucket.AbortUpload(ctx, e.Result.Key, e.Result.UploadID); err != nil {
+			return err
+		}
+		// It may have been completed between the first look and the abort.
+		if there, err = p.there(ctx, e); err != nil {
+			return err
+		}
+		if there {
+			return p.complete(ctx, e)
+		}
+	}
+	return p.Jobs.Release(ctx, e, dueAt)
+}
+
+// there reports whether the recorded file is the object under its key.
+func (p *Publisher) there(ctx context.Context, e export.Export) (bool, error) {
+	head, err := p.Bucket.Head(ctx, e.Result.Key)
+	if err != nil || !head.Exists {
+		return false, err
+	}
+	// Nobody else writes under this key, so this takes a fault beyond the service.
+	if head.Size != e.Result.Bytes || head.Token != e.Token {
+		return false, &export.Error{
+			Code: export.StorageRejected, Message: "Another file stands where the export's file belongs.",
+			Err: fmt.Errorf("object %s has %d bytes and token %q, expected %d and %q",
+				e.Result.Key, head.Size, head.Token, e.Result.Bytes, e.Token),
+		}
+	}
+	return true, nil
+}
+
+func (p *Publisher) complete(ctx context.Context, e export.Export) error {
+	now := time.Now()
+	return p.Jobs.Complete(ctx, e, now, now.Add(p.FileTTL))
+}

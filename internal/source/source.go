@@ -1,0 +1,160 @@
+// Package source reads rows out of Postgres as CSV. It is the only home of
+// SQL: others hand it plain values and get bytes.
+//
+// A Snapshot is one state of the database that any number of connections read
+// from, so that rows copied by several of them belong together.
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"csvexport/internal/export"
+)
+
+const (
+	connectTimeout = 10 * time.Second
+	// closeTimeout bounds how long ending a connection may take, with its
+	// cancel request when a query runs.
+	closeTimeout = 2 * time.Second
+	// sessionLimit bounds a statement, and an idle transaction, of a function
+	// that vanished without a word: a little over a function's 15 minutes.
+	sessionLimit = 16 * time.Minute
+)
+
+// Source is a Postgres server that rows are read from.
+type Source struct {
+	config *pgx.ConnConfig
+}
+
+// New returns the source at a connection URL (or keyword/value string, as
+// libpq takes it). It doesn't connect.
+func New(url string) (*Source, error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("database URL: %w", err) // pgx leaves the password out
+	}
+	config.ConnectTimeout = connectTimeout
+	config.DialFunc = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: 5 * time.Second, Interval: 5 * time.Second, Count: 3,
+	}}).DialContext
+	limit := strconv.FormatInt(sessionLimit.Milliseconds(), 10)
+	for name, value := range map[string]string{
+		// What decides how a value looks as text is the same for every caller.
+		"client_encoding":    "UTF8",
+		"TimeZone":           "UTC",
+		"DateStyle":          "ISO, MDY",
+		"IntervalStyle":      "postgres",
+		"bytea_output":       "hex",
+		"extra_float_digits": "1",
+		"search_path":        "pg_catalog",
+		// A backslash in a literal is only a backslash; see literal.
+		"standard_conforming_strings": "on",
+		// A scan starts at the table's beginning, whoever else scans it.
+		"synchronize_seqscans": "off",
+		// The server notices a vanished function by itself.
+		"statement_timeout":                   limit,
+		"idle_in_transaction_session_timeout": limit,
+		"tcp_keepalives_idle":                 "10",
+		"tcp_keepalives_interval":             "5",
+		"tcp_keepalives_count":                "3",
+	} {
+		config.RuntimeParams[name] = value
+	}
+	return &Source{config: config}, nil
+}
+
+// session names the connections of an export's attempt for the server's
+// administrator, and for a later attempt that ends them.
+func session(id string, attempt int) string {
+	return sessionPrefix(id) + strconv.Itoa(attempt)
+}
+
+func sessionPrefix(id string) string { return "csvexport " + id + "/" }
+
+func (s *Source) connect(ctx context.Context, name string) (*pgx.Conn, error) {
+	config := s.config.Copy()
+	config.RuntimeParams["application_name"] = name
+	// Statements run once; preparing them would cost a round trip each.
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, translate(ctx, "connect to the database", err)
+	}
+	return conn, nil
+}
+
+// closeConn ends the connection, and the server's query with it: where one
+// runs, pgx has sent a cancel request before it closed the socket.
+func closeConn(ctx context.Context, conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	_ = conn.Close(ctx) // the socket is closed in any case
+	select {
+	case <-conn.PgConn().CleanupDone():
+	case <-ctx.Done():
+	}
+}
+
+// EndEarlier ends the server's backends of the export's attempts other than
+// attempt: those of workers that died, or that don't know yet that they lost
+// their claim.
+func (s *Source) EndEarlier(ctx context.Context, id string, attempt int) error {
+	conn, err := s.connect(ctx, session(id, attempt))
+	if err != nil {
+		return err
+	}
+	defer closeConn(ctx, conn)
+	_, err = conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		WHERE usename = current_user AND starts_with(application_name, $1) AND application_name <> $2`,
+		sessionPrefix(id), session(id, attempt))
+	return translate(ctx, "end the backends of earlier attempts", err)
+}
+
+// translate names an error of Postgres or of the connection in the domain's
+// words. A cancelled context's cause wins over what the cancellation led to.
+func translate(ctx context.Context, doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("%s: %w", doing, err)
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.DeadlineExceeded) {
+		return fmt.Errorf("%w (%w)", cause, err)
+	}
+	if _, ok := errors.AsType[*export.Error](err); ok {
+		return err
+	}
+	code, message := classify(err)
+	return &export.Error{Code: code, Message: message, Err: err}
+}
+
+func classify(err error) (export.Code, string) {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || len(pgErr.Code) != 5 {
+		return export.SourceUnavailable, "The database can't be reached."
+	}
+	// The codes: PostgreSQL manual, appendix A.
+	switch pgErr.Code {
+	case "42P01", "3F000":
+		return export.SourceRejected, "The dataset's table doesn't exist in the database."
+	case "42703":
+		return export.SourceRejected, "A column of the dataset doesn't exist in the database."
+	case "42501":
+		return export.SourceRejected, "The service may not read the dataset's table."
+	case "42704": // the snapshot's exporter has ended
+		return export.SourceUnavailable, "The database ended the export's snapshot."
+	}
+	switch pgErr.Code[:2] {
+	case "22", "42", "0A":
+		return export.SourceRejected, "The database can't run the export's query."
+	default: // connection, resources, serialization, operator's intervention, and what we don't know
+		return export.SourceUnavailable, "The database ended the export's query."
+	}
+}

@@ -1,0 +1,126 @@
+// Package sweeper repairs what crashes and lost messages leave behind, and
+// removes files whose time is over. It looks at every export that is due,
+// may run at any time, any number of times and beside itself, and never
+// exports anything: it sends messages to those who do.
+package sweeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"csvexport/internal/bucket"
+	"csvexport/internal/export"
+	"csvexport/internal/jobs"
+	"csvexport/internal/publish"
+	"csvexport/internal/queue"
+)
+
+const (
+	// minResend and maxResend bound how long after one message the sweeper
+	// sends another for the same waiting export: twice as long each time, so
+	// that exports that wait for a free worker don't flood the queue.
+	minResend = time.Minute
+	maxResend = 15 * time.Minute
+)
+
+// Sweeper repairs exports. All fields are required.
+type Sweeper struct {
+	Jobs      *jobs.Store
+	Queue     *queue.Queue
+	Bucket    *bucket.Bucket
+	Publisher *publish.Publisher
+	Worker    string // who this is, for the record
+}
+
+// Sweep looks at every export that is due. One that can't be repaired now
+// doesn't keep the others from it; the error names them all.
+func (s *Sweeper) Sweep(ctx context.Context) error {
+	ids, err := s.Jobs.Due(ctx, time.Now())
+	if err != nil {
+		return err
+	}
+	var problems []error
+	for _, id := range ids {
+		if ctx.Err() != nil {
+			return errors.Join(append(problems, context.Cause(ctx))...)
+		}
+		if err := s.repair(ctx, id); err != nil {
+			problems = append(problems, fmt.Errorf("repair export %s: %w", id, err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// repair does for one export what its state asks for. A Conflict means that
+// somebody else was quicker, or that the index was late.
+func (s *Sweeper) repair(ctx context.Context, id string) error {
+	e, err := s.Jobs.Get(ctx, id)
+	if err != nil {
+		return ignore(err, export.NotFound)
+	}
+	now := time.Now()
+	log := slog.Default().With("exportId", id, "owner", e.Owner, "attempt", e.Attempt)
+	switch {
+	case e.DueAt.IsZero() || e.DueAt.After(now):
+		return nil
+	case e.Status == export.Completed:
+		log.InfoContext(ctx, "file expires")
+		if err := s.Jobs.Expire(ctx, e); err != nil {
+			return ignore(err, export.Conflict)
+		}
+		return s.removeFile(ctx, e)
+	case e.Status == export.Expired:
+		return s.removeFile(ctx, e)
+	case jobs.Claimable(e, now):
+		log.InfoContext(ctx, "sent again", "phase", e.Phase, "sends", e.Sends+1)
+		return s.send(ctx, e, now)
+	case e.Phase == export.Finalizing && e.LeaseUntil.Before(now):
+		return s.resume(ctx, log, e, now)
+	default:
+		return nil // its worker is alive
+	}
+}
+
+// removeFile deletes an expired export's file.
+func (s *Sweeper) removeFile(ctx context.Context, e export.Export) error {
+	if err := s.Bucket.Delete(ctx, e.Result.Key); err != nil {
+		return err
+	}
+	return ignore(s.Jobs.Forget(ctx, e), export.Conflict)
+}
+
+// send sends an export to the queue anew and says when to look again. A
+// message too many is harmless; a missing one isn't, so it goes first.
+func (s *Sweeper) send(ctx context.Context, e export.Export, now time.Time) error {
+	if err := s.Queue.Send(ctx, e.Owner, queue.Message{ExportID: e.ID}, 0); err != nil {
+		return err
+	}
+	wait := min(minResend<<min(e.Sends, 10), maxResend)
+	return ignore(s.Jobs.Postpone(ctx, e, now.Add(wait)), export.Conflict)
+}
+
+// resume ends the commit of an export whose worker died in it.
+func (s *Sweeper) resume(ctx context.Context, log *slog.Logger, e export.Export, now time.Time) error {
+	e, err := s.Jobs.TakeOver(ctx, e, s.Worker, now)
+	if err != nil {
+		return ignore(err, export.Conflict)
+	}
+	log.InfoContext(ctx, "commit resumed", "fence", e.Fence)
+	if err := s.Publisher.Resume(ctx, e, now); err != nil {
+		return ignore(err, export.FenceLost)
+	}
+	if e, err = s.Jobs.Get(ctx, e.ID); err != nil || !jobs.Claimable(e, now) {
+		return err
+	}
+	return s.send(ctx, e, now)
+}
+
+func ignore(err error, code export.Code) error {
+	if export.CodeOf(err) == code {
+		return nil
+	}
+	return err
+}
