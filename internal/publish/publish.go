@@ -60,8 +60,18 @@ func (p *Publisher) Commit(ctx context.Context, e export.Export, r export.Result
 // Resume ends what a worker began that died while finalizing: the caller has
 // taken the export over. When the file is there the export is completed;
 // otherwise the upload is aborted, so that it can't appear any more, and the
-// export is released for another attempt.
+// export is released for another attempt. An export whose file can never be
+// settled fails.
 func (p *Publisher) Resume(ctx context.Context, e export.Export, dueAt time.Time) error {
+	err := p.resume(ctx, e, dueAt)
+	if code := export.CodeOf(err); err != nil && code.Permanent() {
+		failure := export.Failure{Code: code, Message: export.MessageOf(err)}
+		return errors.Join(err, p.Jobs.Fail(ctx, e, failure, time.Now(), p.FileTTL))
+	}
+	return err
+}
+
+func (p *Publisher) resume(ctx context.Context, e export.Export, dueAt time.Time) error {
 	there, err := p.there(ctx, e)
 	if err != nil {
 		return err

@@ -1,0 +1,201 @@
+// Package servertest gives tests a database, a table, a queue and a bucket of
+// their own on the servers whose addresses are in the environment: `make test`
+// starts them (infra/local, command run). A test that needs a server that
+// isn't there fails; it never skips.
+package servertest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/jackc/pgx/v5"
+
+	"csvexport/internal/awsconfig"
+)
+
+func env(t testing.TB, name string) string {
+	t.Helper()
+	v := os.Getenv(name)
+	if v == "" {
+		t.Fatalf("%s isn't set; run the tests by `make test`, or: go -C infra run ./local run -- go test ./...", name)
+	}
+	return v
+}
+
+// unique makes a name that no other test has.
+func unique() string { return "test-" + strings.ToLower(rand.Text()[:12]) }
+
+// AWS returns the SDK's configuration for the stand-ins; `local run` has put
+// their addresses where the SDK looks for them.
+func AWS(t testing.TB) aws.Config {
+	t.Helper()
+	env(t, "AWS_ENDPOINT_URL")
+	cfg, err := awsconfig.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// AWSAt returns a configuration under which every service is at url, so that
+// a proxy can stand before it. Calls aren't repeated.
+func AWSAt(t testing.TB, url string) aws.Config {
+	t.Helper()
+	cfg := AWS(t)
+	cfg.BaseEndpoint = &url
+	cfg.ConfigSources = nil // they name the servers' own addresses
+	cfg.RetryMaxAttempts = 1
+	return cfg
+}
+
+// Table creates a table like template.yaml's and returns its name.
+func Table(t testing.TB) string {
+	t.Helper()
+	env(t, "TEST_DYNAMODB_URL")
+	client, name := dynamodb.NewFromConfig(AWS(t)), unique()
+	attribute := func(n string) types.AttributeDefinition {
+		return types.AttributeDefinition{AttributeName: &n, AttributeType: types.ScalarAttributeTypeS}
+	}
+	keys := func(hash, sort string) []types.KeySchemaElement {
+		return []types.KeySchemaElement{
+			{AttributeName: &hash, KeyType: types.KeyTypeHash},
+			{AttributeName: &sort, KeyType: types.KeyTypeRange},
+		}
+	}
+	_, err := client.CreateTable(t.Context(), &dynamodb.CreateTableInput{
+		TableName:   &name,
+		BillingMode: types.BillingModePayPerRequest,
+		AttributeDefinitions: []types.AttributeDefinition{
+			attribute("pk"), attribute("sk"), attribute("owner"), attribute("createdAt"), attribute("dueShard"), attribute("dueAt"),
+		},
+		KeySchema: keys("pk", "sk"),
+		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{
+			{IndexName: aws.String("by-owner"), KeySchema: keys("owner", "createdAt"), Projection: &types.Projection{ProjectionType: types.ProjectionTypeAll}},
+			{IndexName: aws.String("by-due-time"), KeySchema: keys("dueShard", "dueAt"), Projection: &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly}},
+		},
+	})
+	if err != nil {
+		t.Fatalf("create table: %v", err)
+	}
+	t.Cleanup(func() {
+		if _, err := client.DeleteTable(context.Background(), &dynamodb.DeleteTableInput{TableName: &name}); err != nil {
+			t.Errorf("delete table: %v", err)
+		}
+	})
+	return name
+}
+
+// Queue creates a queue and returns its URL.
+func Queue(t testing.TB) string {
+	t.Helper()
+	env(t, "TEST_SQS_URL")
+	client := sqs.NewFromConfig(AWS(t))
+	out, err := client.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String(unique())})
+	if err != nil {
+		t.Fatalf("create queue: %v", err)
+	}
+	t.Cleanup(func() {
+		if _, err := client.DeleteQueue(context.Background(), &sqs.DeleteQueueInput{QueueUrl: out.QueueUrl}); err != nil {
+			t.Errorf("delete queue: %v", err)
+		}
+	})
+	return *out.QueueUrl
+}
+
+// Bucket creates a bucket and returns its name.
+func Bucket(t testing.TB) string {
+	t.Helper()
+	env(t, "TEST_S3_URL")
+	name := unique()
+	client := S3(t)
+	if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &name}); err != nil {
+		t.Fatalf("create bucket: %v", err)
+	}
+	return name
+}
+
+// S3 returns a client to look at buckets with.
+func S3(t testing.TB) *s3.Client {
+	t.Helper()
+	return s3.NewFromConfig(AWS(t), func(o *s3.Options) { o.UsePathStyle = true })
+}
+
+// Server returns the URL of the server's own database, as its superuser.
+func Server(t testing.TB) string {
+	t.Helper()
+	return env(t, "TEST_DATABASE_URL")
+}
+
+// Database creates a database of the test's own and returns its URL.
+func Database(t testing.TB) string {
+	t.Helper()
+	server, name := Server(t), unique()
+	admin := func(sql string) {
+		t.Helper()
+		conn, err := pgx.Connect(context.Background(), server)
+		if err != nil {
+			t.Fatalf("connect: %v", err)
+		}
+		defer conn.Close(context.Background()) //nolint:errcheck // nothing depends on it
+		if _, err := conn.Exec(context.Background(), sql); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	quoted := pgx.Identifier{name}.Sanitize()
+	admin("CREATE DATABASE " + quoted)
+	t.Cleanup(func() { admin("DROP DATABASE " + quoted + " WITH (FORCE)") })
+	u, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path = "/" + name
+	return u.String()
+}
+
+// PSQL runs a statement, or several, in the database at url and returns what
+// psql prints. It is how tests know what is right: without any code of ours.
+func PSQL(t testing.TB, url, sql string) string {
+	t.Helper()
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), env(t, "TEST_PSQL"), "--no-psqlrc", "--quiet", "--tuples-only", "--no-align",
+		"--set", "ON_ERROR_STOP=1", "--dbname", url, "--command", sql)
+	cmd.Env = append(os.Environ(), "PGTZ=UTC")
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("psql: %v\n%s\n%s", err, stderr.String(), sql)
+	}
+	return stdout.String()
+}
+
+// Users makes a users table of n rows, with NULLs and with names that are
+// hard for CSV.
+func Users(t testing.TB, url string, n int) {
+	t.Helper()
+	PSQL(t, url, fmt.Sprintf(`
+		CREATE TABLE users (
+			id SERIAL PRIMARY KEY, name VARCHAR(255) NOT NULL, email VARCHAR(255) UNIQUE NOT NULL,
+			signup_date TIMESTAMPTZ DEFAULT now(), country_code CHAR(2) NOT NULL,
+			subscription_tier VARCHAR(50) DEFAULT 'free', lifetime_value NUMERIC(10,2) DEFAULT 0.00);
+		INSERT INTO users (name, email, signup_date, country_code, subscription_tier, lifetime_value)
+		SELECT CASE i %% 6 WHEN 0 THEN 'plain' WHEN 1 THEN 'comma, inside' WHEN 2 THEN 'quote "inside"'
+				WHEN 3 THEN E'line\nbreak' WHEN 4 THEN 'Zoë Łukasz 𝔘' ELSE E'\\.' END || ' ' || i,
+			'user' || i || '@example.com',
+			CASE WHEN i %% 7 <> 0 THEN timestamptz '2024-01-01 00:00:00+00' + i * interval '1 minute 1 millisecond' END,
+			(ARRAY['US','DE','FR'])[i %% 3 + 1],
+			CASE WHEN i %% 5 <> 0 THEN 'premium' END,
+			CASE WHEN i %% 11 <> 0 THEN i / 100.0 END
+		FROM generate_series(1, %d) i;
+		ANALYZE users`, n))
+}

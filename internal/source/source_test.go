@@ -1,0 +1,284 @@
+package source_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	neturl "net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/goleak"
+
+	"csvexport/internal/dataset"
+	"csvexport/internal/export"
+	"csvexport/internal/servertest"
+	"csvexport/internal/source"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// users is the default catalogue's selection of all rows.
+func users(t *testing.T) dataset.Selection {
+	t.Helper()
+	_, sel, err := dataset.Default().Resolve(export.Spec{Dataset: "users"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sel
+}
+
+func open(t *testing.T, url string) *source.Source {
+	t.Helper()
+	s, err := source.New(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func snapshot(t *testing.T, s *source.Source, id string, attempt int) *source.Snapshot {
+	t.Helper()
+	snap, err := s.Snapshot(t.Context(), id, attempt, users(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { snap.Close(context.Background()) })
+	return snap
+}
+
+func reader(t *testing.T, snap *source.Snapshot) *source.Reader {
+	t.Helper()
+	r, err := snap.Reader(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(context.Background()) })
+	return r
+}
+
+// copyAll copies every range of the users' selection.
+func copyAll(t *testing.T, r *source.Reader) (string, int64) {
+	t.Helper()
+	var out bytes.Buffer
+	var rows int64
+	for _, rng := range source.Plan(users(t)) {
+		n, err := r.Copy(t.Context(), users(t), rng, &out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows += n
+	}
+	return out.String(), rows
+}
+
+const copyUsers = `COPY (SELECT * FROM users ORDER BY id) TO STDOUT (FORMAT csv, HEADER)`
+
+func TestReader_Copy_equalsPsql(t *testing.T) {
+	for name, n := range map[string]int{"no rows": 0, "one row": 1, "many rows": 20_000} {
+		t.Run(name, func(t *testing.T) {
+			url := servertest.Database(t)
+			servertest.Users(t, url, n)
+			got, rows := copyAll(t, reader(t, snapshot(t, open(t, url), uuid.NewString(), 1)))
+			if want := servertest.PSQL(t, url, copyUsers); got != want {
+				t.Errorf("%d bytes differ from psql's %d", len(got), len(want))
+			}
+			if rows != int64(n) {
+				t.Errorf("rows = %d, want %d", rows, n)
+			}
+		})
+	}
+}
+
+// The server's and the role's own settings don't change the bytes.
+func TestReader_Copy_pinsSettings(t *testing.T) {
+	url := servertest.Database(t)
+	servertest.Users(t, url, 100)
+	want := servertest.PSQL(t, url, copyUsers)
+	servertest.PSQL(t, url, `DO $$ BEGIN
+		EXECUTE format('ALTER DATABASE %I SET TimeZone = ''Asia/Tokyo''', current_database());
+		EXECUTE format('ALTER DATABASE %I SET DateStyle = ''German''', current_database());
+		EXECUTE format('ALTER DATABASE %I SET client_encoding = ''LATIN1''', current_database());
+		EXECUTE format('ALTER DATABASE %I SET search_path = ''nowhere''', current_database());
+		EXECUTE format('ALTER DATABASE %I SET statement_timeout = ''1ms''', current_database()); END $$`)
+	got, _ := copyAll(t, reader(t, snapshot(t, open(t, url), uuid.NewString(), 1)))
+	if got != want {
+		t.Error("the database's own settings changed the bytes")
+	}
+}
+
+// Every reader sees the snapshot's rows, whatever happens to the table later.
+func TestSnapshot_isOneState(t *testing.T) {
+	url := servertest.Database(t)
+	servertest.Users(t, url, 1000)
+	want := servertest.PSQL(t, url, copyUsers)
+	snap := snapshot(t, open(t, url), uuid.NewString(), 1)
+	first := reader(t, snap)
+	servertest.PSQL(t, url, `DELETE FROM users WHERE id < 500; UPDATE users SET name = 'changed';
+		INSERT INTO users (name, email, country_code) VALUES ('new', 'new@example.com', 'US')`)
+	for name, r := range map[string]*source.Reader{"before the change": first, "after the change": reader(t, snap)} {
+		if got, _ := copyAll(t, r); got != want {
+			t.Errorf("the reader opened %s saw other rows than the snapshot's", name)
+		}
+		if n, err := r.Count(t.Context(), users(t)); err != nil || n != 1000 {
+			t.Errorf("the reader opened %s counted %d rows (%v), want 1000", name, n, err)
+		}
+	}
+	if age := time.Since(snap.AsOf()); age < 0 || age > time.Minute {
+		t.Errorf("snapshot is of %v, %v ago", snap.AsOf(), age)
+	}
+}
+
+// TRUNCATE isn't transactional for older snapshots: the lock keeps it out.
+func TestSnapshot_keepsTruncateOut(t *testing.T) {
+	url := servertest.Database(t)
+	servertest.Users(t, url, 10)
+	snap := snapshot(t, open(t, url), uuid.NewString(), 1)
+	out := servertest.PSQL(t, url, `SET lock_timeout = '100ms';
+		DO $$ BEGIN TRUNCATE users; RAISE EXCEPTION 'truncated'; EXCEPTION WHEN lock_not_available THEN NULL; END $$;
+		SELECT 'kept out'`)
+	if strings.TrimSpace(out) != "kept out" {
+		t.Error("TRUNCATE went through beside a snapshot")
+	}
+	if _, rows := copyAll(t, reader(t, snap)); rows != 10 {
+		t.Errorf("copied %d rows, want 10", rows)
+	}
+}
+
+func TestSnapshot_errors(t *testing.T) {
+	url := servertest.Database(t)
+	servertest.Users(t, url, 10)
+	role := "stranger " + uuid.NewString()
+	quoted := `"` + role + `"`
+	t.Cleanup(func() { servertest.PSQL(t, servertest.Server(t), "DROP ROLE "+quoted) })
+	for _, test := range []struct {
+		name, prepare, url string
+		want               export.Code
+	}{
+		{"column renamed", "ALTER TABLE users RENAME name TO full_name", url, export.SourceRejected},
+		{"no permission", "CREATE ROLE " + quoted + " LOGIN PASSWORD 'x'", as(t, url, role), export.SourceRejected},
+		{"table dropped", "DROP TABLE users", url, export.SourceRejected},
+		{"nobody listens", "SELECT 1", "postgres://u:p@127.0.0.1:1/db", export.SourceUnavailable},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			servertest.PSQL(t, url, test.prepare)
+			err := func() error {
+				snap, err := open(t, test.url).Snapshot(t.Context(), uuid.NewString(), 1, users(t))
+				if err != nil {
+					return err
+				}
+				defer snap.Close(t.Context())
+				r, err := snap.Reader(t.Context())
+				if err != nil {
+					return err
+				}
+				defer r.Close(t.Context())
+				_, err = r.Copy(t.Context(), users(t), source.Plan(users(t))[0], &bytes.Buffer{})
+				return err
+			}()
+			if export.CodeOf(err) != test.want {
+				t.Errorf("error %v has code %s, want %s", err, export.CodeOf(err), test.want)
+			}
+		})
+	}
+}
+
+// as returns url for another role, whose password is x.
+func as(t *testing.T, url, role string) string {
+	t.Helper()
+	u, err := neturl.Parse(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = neturl.UserPassword(role, "x")
+	return u.String()
+}
+
+// A reader that stops leaves no query behind in the server.
+func TestReader_Copy_stops(t *testing.T) {
+	stop := errors.New("stop")
+	for name, test := range map[string]struct {
+		run  func(t *testing.T, r *source.Reader) error
+		want error
+	}{
+		"by the writer's error": {func(t *testing.T, r *source.Reader) error {
+			_, err := r.Copy(t.Context(), users(t), source.Range{}, failAfter{n: new(100), err: stop})
+			return err
+		}, stop},
+		"by the context": {func(t *testing.T, r *source.Reader) error {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			_, err := r.Copy(ctx, users(t), source.Range{}, callAfter{n: new(100), f: func() { cancel(stop) }})
+			return err
+		}, stop},
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := servertest.Database(t)
+			servertest.Users(t, url, 200_000)
+			id := uuid.NewString()
+			snap := snapshot(t, open(t, url), id, 1)
+			r := reader(t, snap)
+			if err := test.run(t, r); !errors.Is(err, test.want) {
+				t.Errorf("error %v, want %v", err, test.want)
+			}
+			began := time.Now()
+			r.Close(t.Context())
+			snap.Close(t.Context())
+			waitForNoBackend(t, url, id)
+			if took := time.Since(began); took > 2*time.Second {
+				t.Errorf("the server's query ended after %v, want 2 s at most", took)
+			}
+		})
+	}
+}
+
+func TestSource_EndEarlier(t *testing.T) {
+	url := servertest.Database(t)
+	servertest.Users(t, url, 10)
+	s, id := open(t, url), uuid.NewString()
+	first, other := snapshot(t, s, id, 1), snapshot(t, s, uuid.NewString(), 1)
+	second := snapshot(t, s, id, 2)
+	if err := s.EndEarlier(t.Context(), id, 2); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := first.Reader(t.Context()); err == nil {
+		t.Error("the earlier attempt's snapshot is still there")
+	}
+	reader(t, second)
+	reader(t, other)
+}
+
+func waitForNoBackend(t *testing.T, url, id string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+		if n := servertest.PSQL(t, url, `SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'csvexport `+id+`/%'`); strings.TrimSpace(n) == "0" {
+			return
+		}
+	}
+	t.Error("the export's backends are still there")
+}
+
+type failAfter struct {
+	n   *int
+	err error
+}
+
+func (w failAfter) Write(p []byte) (int, error) {
+	if *w.n--; *w.n < 0 {
+		return 0, w.err
+	}
+	return len(p), nil
+}
+
+type callAfter struct {
+	n *int
+	f func()
+}
+
+func (w callAfter) Write(p []byte) (int, error) {
+	if *w.n--; *w.n == 0 {
+		w.f()
+	}
+	return len(p), nil
+}

@@ -1,0 +1,246 @@
+package sweeper_test
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"csvexport/internal/bucket"
+	"csvexport/internal/export"
+	"csvexport/internal/jobs"
+	"csvexport/internal/publish"
+	"csvexport/internal/queue"
+	"csvexport/internal/servertest"
+	"csvexport/internal/sweeper"
+)
+
+type fixture struct {
+	*sweeper.Sweeper
+	queueURL string
+}
+
+func newFixture(t *testing.T) fixture {
+	t.Helper()
+	cfg, url := servertest.AWS(t), servertest.Queue(t)
+	store, files := jobs.New(cfg, servertest.Table(t)), bucket.New(cfg, servertest.Bucket(t), "")
+	return fixture{queueURL: url, Sweeper: &sweeper.Sweeper{
+		Jobs: store, Queue: queue.New(cfg, url), Bucket: files, Worker: "sweeper",
+		Publisher: &publish.Publisher{Jobs: store, Bucket: files, FileTTL: time.Hour},
+	}}
+}
+
+// create creates an export that was due at the given time.
+func (f fixture) create(t *testing.T, due time.Time) export.Export {
+	t.Helper()
+	e := export.Export{
+		ID: uuid.Must(uuid.NewV7()).String(), Owner: "anonymous", Spec: export.Spec{Dataset: "users"}, Token: "token",
+		Status: export.Processing, Phase: export.Queued, CreatedAt: due, DueAt: due,
+	}
+	if err := f.Jobs.Create(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func (f fixture) claim(t *testing.T, e export.Export, at time.Time) export.Export {
+	t.Helper()
+	e, err := f.Jobs.Claim(t.Context(), e, "worker", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func (f fixture) sweep(t *testing.T) {
+	t.Helper()
+	if err := f.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (f fixture) get(t *testing.T, id string) export.Export {
+	t.Helper()
+	e, err := f.Jobs.Get(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// wantSent receives all messages and compares the exports they name.
+func (f fixture) wantSent(t *testing.T, want ...string) {
+	t.Helper()
+	var got []string
+	client := sqs.NewFromConfig(servertest.AWS(t))
+	for {
+		out, err := client.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &f.queueURL, MaxNumberOfMessages: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(out.Messages) == 0 {
+			break
+		}
+		for _, m := range out.Messages {
+			var body struct {
+				V        int
+				ExportID string
+			}
+			if err := json.Unmarshal([]byte(*m.Body), &body); err != nil || body.V != 1 {
+				t.Errorf("message %s (%v)", *m.Body, err)
+			}
+			got = append(got, body.ExportID)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("exports sent (-want +got):\n%s", diff)
+	}
+}
+
+// upload puts a running export's file where it belongs, short of publishing.
+func (f fixture) upload(t *testing.T, e export.Export) (export.Result, bucket.Sealed) {
+	t.Helper()
+	u := f.Bucket.NewUpload(t.Context(), bucket.Object{Key: e.Key(e.Attempt), Token: e.Token}, func(context.Context, string) error { return nil })
+	if _, err := u.Write([]byte("file")); err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := u.Seal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return export.Result{Rows: 1, Bytes: sealed.Size, CRC32: sealed.CRC32, Key: sealed.Key}, sealed
+}
+
+func TestSweeper_queued(t *testing.T) {
+	f := newFixture(t)
+	due := f.create(t, time.Now().Add(-time.Second))
+	f.create(t, time.Now().Add(time.Minute))
+	f.sweep(t)
+	f.wantSent(t, due.ID)
+	if got := f.get(t, due.ID); got.Sends != 1 || time.Until(got.DueAt) < 50*time.Second {
+		t.Errorf("sends %d, due in %v: want it postponed by a minute", got.Sends, time.Until(got.DueAt))
+	}
+	f.sweep(t) // at once again: not due any more
+	f.wantSent(t)
+}
+
+// Each message for an export that still waits comes later than the last.
+func TestSweeper_waitsLonger(t *testing.T) {
+	f := newFixture(t)
+	e := f.create(t, time.Now().Add(-time.Second))
+	for _, want := range []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 15 * time.Minute, 15 * time.Minute} {
+		f.sweep(t)
+		e = f.get(t, e.ID)
+		if wait := time.Until(e.DueAt); wait > want || wait < want-10*time.Second {
+			t.Errorf("after message %d: due in %v, want %v", e.Sends, wait, want)
+		}
+		if err := f.Jobs.Postpone(t.Context(), e, time.Now().Add(-time.Second)); err != nil { // counts a send
+			t.Fatal(err)
+		}
+		e = f.get(t, e.ID)
+	}
+}
+
+func TestSweeper_running(t *testing.T) {
+	f := newFixture(t)
+	old := time.Now().Add(-time.Minute)
+	dead := f.claim(t, f.create(t, old), old)
+	alive := f.claim(t, f.create(t, old), old)
+	if err := f.Jobs.Beat(t.Context(), alive, export.Progress{}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	f.sweep(t)
+	f.wantSent(t, dead.ID)
+}
+
+func TestSweeper_finalizing(t *testing.T) {
+	old := time.Now().Add(-time.Minute)
+	for name, test := range map[string]struct {
+		published bool
+		status    export.Status
+		phase     export.Phase
+	}{
+		"file is there":     {true, export.Completed, ""},
+		"file is not there": {false, export.Processing, export.Queued},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			e := f.claim(t, f.create(t, old), old)
+			r, sealed := f.upload(t, e)
+			if err := f.Jobs.Finalize(t.Context(), e, r); err != nil {
+				t.Fatal(err)
+			}
+			if test.published {
+				if err := f.Bucket.Publish(t.Context(), sealed); err != nil {
+					t.Fatal(err)
+				}
+			}
+			f.sweep(t)
+			if got := f.get(t, e.ID); got.Status != test.status || got.Phase != test.phase {
+				t.Errorf("status %s, phase %q; want %s, %q", got.Status, got.Phase, test.status, test.phase)
+			}
+			if test.published {
+				f.wantSent(t)
+			} else {
+				f.wantSent(t, e.ID)
+			}
+		})
+	}
+}
+
+func TestSweeper_expires(t *testing.T) {
+	f := newFixture(t)
+	now := time.Now()
+	complete := func(expires time.Time) export.Export {
+		e := f.claim(t, f.create(t, now), now)
+		r, sealed := f.upload(t, e)
+		for _, err := range []error{
+			f.Jobs.Finalize(t.Context(), e, r),
+			f.Bucket.Publish(t.Context(), sealed),
+			f.Jobs.Complete(t.Context(), e, now, expires),
+		} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return e
+	}
+	over, kept := complete(now.Add(-time.Second)), complete(now.Add(time.Hour))
+	f.sweep(t)
+	f.sweep(t)
+	for e, want := range map[string]struct {
+		status export.Status
+		file   bool
+	}{over.ID: {export.Expired, false}, kept.ID: {export.Completed, true}} {
+		got := f.get(t, e)
+		if got.Status != want.status {
+			t.Errorf("status %s, want %s", got.Status, want.status)
+		}
+		if head, err := f.Bucket.Head(t.Context(), got.Result.Key); err != nil || head.Exists != want.file {
+			t.Errorf("%s export's file is there: %v (%v), want %v", want.status, head.Exists, err, want.file)
+		}
+	}
+	if got := f.get(t, over.ID); !got.DueAt.IsZero() {
+		t.Error("the expired export is still due")
+	}
+}
+
+// One export that can't be repaired doesn't keep the others from it.
+func TestSweeper_goesOn(t *testing.T) {
+	f := newFixture(t)
+	old := time.Now().Add(-time.Minute)
+	broken := f.claim(t, f.create(t, old.Add(-time.Hour)), old)
+	if err := f.Jobs.Finalize(t.Context(), broken, export.Result{Key: broken.Key(1), Bytes: 1}); err != nil {
+		t.Fatal(err)
+	}
+	waiting := f.create(t, old)
+	f.Publisher.Bucket = bucket.New(servertest.AWSAt(t, "http://127.0.0.1:1"), "b", "")
+	if err := f.Sweep(t.Context()); err == nil {
+		t.Error("no error for the export that could not be repaired")
+	}
+	f.wantSent(t, waiting.ID)
+}
