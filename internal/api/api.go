@@ -34,7 +34,8 @@ func WithCaller(ctx context.Context, c Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, c)
 }
 
-func callerOf(r *http.Request) Caller {
+// CallerOf returns what WithCaller put into the request's context.
+func CallerOf(r *http.Request) Caller {
 	c, _ := r.Context().Value(callerKey{}).(Caller)
 	return c
 }
@@ -51,7 +52,7 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		writeProblem(answer, r, err)
 	}
-	c := callerOf(r)
+	c := CallerOf(r)
 	level := slog.LevelInfo
 	if answer.status >= http.StatusInternalServerError {
 		level = slog.LevelError
@@ -98,7 +99,7 @@ func find(r *http.Request, store *jobs.Store) (export.Export, error) {
 	if err != nil {
 		return export.Export{}, err
 	}
-	if e.Owner != callerOf(r).Owner {
+	if e.Owner != CallerOf(r).Owner {
 		return export.Export{}, export.Errorf(export.NotFound, "There is no export with this id.")
 	}
 	return e, nil

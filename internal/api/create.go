@@ -40,7 +40,7 @@ func (h *CreateExport) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	e, err := newExport(callerOf(r).Owner, spec, d, time.Now())
+	e, err := newExport(CallerOf(r).Owner, spec, d, time.Now())
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (h *CreateExport) serve(w http.ResponseWriter, r *http.Request) error {
 	if err := h.Queue.Send(r.Context(), e.Owner, message, 0); err != nil {
 		slog.WarnContext(r.Context(), "message not sent, left to the sweeper", "exportId", e.ID, "error", err)
 	}
-	w.Header().Set("Location", callerOf(r).BasePath+"/exports/"+e.ID+"/status")
+	w.Header().Set("Location", CallerOf(r).BasePath+"/exports/"+e.ID+"/status")
 	w.Header().Set("Retry-After", "1")
 	return writeJSON(w, http.StatusAccepted, view(e, time.Now()))
 }

@@ -52,7 +52,7 @@ func writeProblem(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	p := problem{
 		Type: "about:blank", Title: http.StatusText(answer.status), Status: answer.status, Detail: detail,
-		Code: code, RequestID: callerOf(r).RequestID, Error: detail,
+		Code: code, RequestID: CallerOf(r).RequestID, Error: detail,
 	}
 	if e, ok := errors.AsType[*export.Error](err); ok && known {
 		p.Errors = e.Fields

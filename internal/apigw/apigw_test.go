@@ -1,0 +1,130 @@
+package apigw_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"csvexport/internal/api"
+	"csvexport/internal/apigw"
+)
+
+func event() events.APIGatewayProxyRequest {
+	return events.APIGatewayProxyRequest{
+		Resource: "/exports/{id}/status", Path: "/exports/42/status", HTTPMethod: http.MethodPost,
+		MultiValueHeaders:               map[string][]string{"content-type": {"application/json"}, "Host": {"api.example"}, "X-Many": {"a", "b"}},
+		MultiValueQueryStringParameters: map[string][]string{"q": {"a b", "&"}},
+		PathParameters:                  map[string]string{"id": "42"},
+		Body:                            `{"a":1}`,
+		RequestContext: events.APIGatewayProxyRequestContext{
+			RequestID: "r-1", Path: "/v1/exports/42/status", Identity: events.APIGatewayRequestIdentity{SourceIP: "192.0.2.1"},
+		},
+	}
+}
+
+func TestHandler_request(t *testing.T) {
+	var got map[string]any
+	h := apigw.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got = map[string]any{
+			"method": r.Method, "path": r.URL.Path, "query": r.URL.Query()["q"], "id": r.PathValue("id"), "host": r.Host,
+			"type": r.Header.Get("Content-Type"), "many": r.Header.Values("x-many"), "body": string(body), "from": r.RemoteAddr,
+		}
+	}))
+	want := map[string]any{
+		"method": "POST", "path": "/exports/42/status", "query": []string{"a b", "&"}, "id": "42", "host": "api.example",
+		"type": "application/json", "many": []string{"a", "b"}, "body": `{"a":1}`, "from": "192.0.2.1",
+	}
+	if _, err := h(t.Context(), event()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("request (-want +got):\n%s", diff)
+	}
+	e := event()
+	e.Body, e.IsBase64Encoded = "eyJhIjoxfQ==", true
+	if _, err := h(t.Context(), e); err != nil || got["body"] != `{"a":1}` {
+		t.Errorf("base64 body: %v (%v)", got["body"], err)
+	}
+}
+
+func TestHandler_response(t *testing.T) {
+	h := apigw.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Add("X-Many", "a")
+		w.Header().Add("X-Many", "b")
+		w.WriteHeader(http.StatusTeapot)
+		_, _ = io.WriteString(w, "grüße")
+	}))
+	got, err := h(t.Context(), event())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := events.APIGatewayProxyResponse{StatusCode: http.StatusTeapot, MultiValueHeaders: map[string][]string{"X-Many": {"a", "b"}}, Body: "grüße"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("response (-want +got):\n%s", diff)
+	}
+	binary := apigw.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte{0xff}) }))
+	if got, err := binary(t.Context(), event()); err != nil || got.Body != "/w==" || !got.IsBase64Encoded || got.StatusCode != http.StatusOK {
+		t.Errorf("binary response %+v (%v)", got, err)
+	}
+}
+
+// A panic is one request's error, not the function's end.
+func TestHandler_panic(t *testing.T) {
+	h := apigw.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("oops") }))
+	if _, err := h(t.Context(), event()); err == nil {
+		t.Error("no error after a panic")
+	}
+}
+
+// The authorizer alone names the owner; links keep the stage's prefix.
+func TestHandler_caller(t *testing.T) {
+	var got api.Caller
+	h := apigw.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = api.CallerOf(r) }))
+	authorized, local := event(), event()
+	authorized.RequestContext.Authorizer = map[string]any{"owner": "0a1b"}
+	local.RequestContext.Path = local.Path
+	local.MultiValueHeaders["Owner"] = []string{"somebody"}
+	for name, test := range map[string]struct {
+		event events.APIGatewayProxyRequest
+		want  api.Caller
+	}{
+		"authorized, under a stage": {authorized, api.Caller{Owner: "0a1b", BasePath: "/v1", RequestID: "r-1"}},
+		"nobody, without a stage":   {local, api.Caller{Owner: "anonymous", RequestID: "r-1"}},
+	} {
+		if _, err := h(t.Context(), test.event); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s: caller (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestHandler_problem(t *testing.T) {
+	missing := event()
+	missing.PathParameters = map[string]string{"id": "not-a-uuid"}
+	got, err := apigw.Handler(&api.GetExport{})(t.Context(), missing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var problem map[string]any
+	if err := json.Unmarshal([]byte(got.Body), &problem); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"type": "about:blank", "title": "Bad Request", "status": 400.0, "code": "invalid_request", "requestId": "r-1",
+		"detail": "The request isn't valid; see errors.", "error": "The request isn't valid; see errors.",
+		"errors": []any{map[string]any{"field": "id", "message": "must be an export's id as the service gave it: a UUID in lower case"}},
+	}
+	if diff := cmp.Diff(want, problem); diff != "" {
+		t.Errorf("problem (-want +got):\n%s", diff)
+	}
+	if ct := got.MultiValueHeaders["Content-Type"]; len(ct) != 1 || ct[0] != "application/problem+json" {
+		t.Errorf("Content-Type %v", ct)
+	}
+}

@@ -1,0 +1,62 @@
+package config_test
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"csvexport/internal/config"
+)
+
+func getenv(env map[string]string) func(string) string {
+	return func(name string) string { return env[name] }
+}
+
+func TestLoad(t *testing.T) {
+	got, err := config.Load(getenv(map[string]string{
+		"TABLE_NAME": "t", "QUEUE_URL": "https://q.example/1", "FILE_TTL": "24h", "LOG_LEVEL": "debug", "EXPORT_CONNECTIONS": "4",
+		"DATABASE_URL": "postgres://h/d",
+	}), config.Table, config.Queue, config.Database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Config{
+		TableName: "t", QueueURL: "https://q.example/1", DatabaseURL: "postgres://h/d",
+		Connections: 4, FileTTL: 24 * time.Hour, PresignTTL: 10 * time.Minute, LogLevel: slog.LevelDebug,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("config (-want +got):\n%s", diff)
+	}
+}
+
+// Whoever sets a function up learns everything at once, by the names they set.
+func TestLoad_namesEveryProblem(t *testing.T) {
+	_, err := config.Load(getenv(map[string]string{
+		"QUEUE_URL": "queue", "FILE_TTL": "a week", "EXPORT_CONNECTIONS": "0", "LOG_LEVEL": "loud", "PRESIGN_TTL": "200h",
+	}), config.Table, config.Queue, config.Bucket, config.Database)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, name := range []string{
+		"TABLE_NAME isn't set", "BUCKET_NAME isn't set", "DATABASE_URL or DATABASE_SECRET_ARN isn't set",
+		"QUEUE_URL", "FILE_TTL", "EXPORT_CONNECTIONS", "LOG_LEVEL", "PRESIGN_TTL",
+	} {
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("the error doesn't say %q:\n%v", name, err)
+		}
+	}
+}
+
+func TestLogger(t *testing.T) {
+	var out bytes.Buffer
+	log := config.Config{LogLevel: slog.LevelWarn}.Logger(&out)
+	log.Info("quiet")
+	log.Warn("heard", "exportId", "x")
+	if got := out.String(); strings.Contains(got, "quiet") || !strings.Contains(got, `"exportId":"x"`) {
+		t.Errorf("log: %s", got)
+	}
+}
