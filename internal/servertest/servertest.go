@@ -29,7 +29,7 @@ func env(t testing.TB, name string) string {
 	t.Helper()
 	v := os.Getenv(name)
 	if v == "" {
-		t.Fatalf("%s isn't set; run the tests by `make test`, or: go -C infra run ./local run -- go test ./...", name)
+		t.Fatalf("%s isn't set; run the tests by `make test`", name)
 	}
 	return v
 }
