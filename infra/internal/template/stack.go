@@ -1,4 +1,4 @@
-// Package template reads a SAM template as far as the local stack can honour it.
+// Package template reads a SAM template as far as the local stack can honor it.
 //
 // Everything that the local stack does - which routes exist, which function
 // serves them, which settings it gets, which table, queues and bucket there
@@ -33,6 +33,7 @@ type Function struct {
 	MemoryMB    int
 	Timeout     time.Duration
 	Environment map[string]string
+	Concurrency int // ReservedConcurrentExecutions; 0: the host's own bound
 }
 
 // Route is an Api event of a function.
@@ -54,10 +55,12 @@ type EventSource struct {
 
 // Schedule is a Schedule or ScheduleV2 event of a function with a rate.
 type Schedule struct {
-	Function string // logical ID
-	Name     string
-	Rate     time.Duration
-	Input    string // JSON; empty for the service's own event
+	Function  string // logical ID
+	Name      string
+	ARN       string // of the rule or schedule
+	Rate      time.Duration
+	Input     string // JSON; empty for the service's own event
+	Scheduler bool   // by EventBridge Scheduler (ScheduleV2), whose own event differs from a rule's
 }
 
 // Queue is an AWS::SQS::Queue.

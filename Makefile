@@ -1,0 +1,138 @@
+# A fresh machine needs Go, Python 3 (with venv), git and make.
+# The rest is installed under .local/ or by the go command, in pinned versions.
+
+# Settings, on the command line or in the environment: make demo ROWS=1000000
+## ROWS: rows of the users table for demo and seed
+ROWS ?= 100000
+## PORT: port of the routes on 127.0.0.1, for demo and up; 0 for any free one
+PORT ?= 8080
+## STACK: name of the local stack; its state is in .local/STACK
+STACK ?= local
+## DATABASE_URL: your own Postgres instead of the stack's, for demo, up and seed
+export DATABASE_URL
+
+# Folders under .local/ that start with a dot are no stacks.
+TOOLS := .local/.tools
+LOCAL := $(TOOLS)/local
+SAM := $(TOOLS)/sam
+UV := $(TOOLS)/uv
+
+GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0
+UV_VERSION := 0.13.9
+
+# How Lambda's binaries are built; sam-build gives the same to sam.
+LAMBDA_GOFLAGS := -trimpath -tags=lambda.norpc -ldflags=-s
+LAMBDA_ENV := CGO_ENABLED=0 GOOS=linux GOARCH=amd64
+
+# sam reads the shell's AWS settings; validating and building need none.
+SAM_ENV := env -u AWS_PROFILE AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null \
+	AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true SAM_CLI_TELEMETRY=0
+
+# The race detector needs a C compiler; the go command turns cgo off where it finds none.
+RACE = $(shell test "$$(go env CGO_ENABLED)" = 1 && echo -race)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo up down seed test test-product test-infra race-detector lint lint-go lint-template verify build sam-build fmt tidy lock clean $(LOCAL)
+
+help: ## List the targets and settings
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@awk '/^## [A-Z_]+: / { name = $$2; sub(":", "", name); sub(/^## [A-Z_]+: /, ""); printf "  %-13s %s\n", name, $$0 }' Makefile
+
+demo: $(LOCAL) ## Export the users table and compare the file with psql's
+	@$(LOCAL) demo -stack $(STACK) -port $(PORT) -rows $(ROWS)
+
+up: $(LOCAL) ## Start the local stack and serve until Ctrl-C
+	@$(LOCAL) up -stack $(STACK) -port $(PORT)
+
+down: $(LOCAL) ## Stop the local stack
+	@$(LOCAL) down -stack $(STACK)
+
+seed: $(LOCAL) ## Fill the users table with ROWS rows
+	@$(LOCAL) seed -stack $(STACK) -rows $(ROWS)
+
+test: test-product test-infra ## Run every test, with the race detector where there is a C compiler
+
+# $(call go-test,NAME): go test in the working directory, without cached results.
+# A skipped test fails it: it would prove nothing.
+go-test = $(GOTESTSUM) --format standard-quiet --jsonfile $(CURDIR)/.local/.tests/$(1).json -- $(RACE) -count=1 -timeout 20m ./...
+no-skips = ! grep '"Action":"skip".*"Test":' .local/.tests/$(1).json
+
+test-product: $(LOCAL) race-detector ## Run the product's unit and adapter tests, on fresh servers
+	@$(LOCAL) run -- $(call go-test,product)
+	@$(call no-skips,product)
+
+test-infra: $(LOCAL) race-detector ## Run the local stack's tests and the end-to-end tests
+	@cd infra && ../$(LOCAL) run -- $(call go-test,infra)
+	@$(call no-skips,infra)
+
+race-detector:
+	@mkdir -p .local/.tests
+	@test -n "$(RACE)" || { echo "make test: no C compiler, so no race detector; to have it, install gcc" >&2; test "$$CI" != true; }
+
+lint: lint-go lint-template ## Check code and template
+
+lint-go: ## Check the Go code of both modules, their go.mod files and the CI script
+	@$(GOLANGCI_LINT) run ./...
+	@cd infra && $(GOLANGCI_LINT) run ./...
+	@go mod tidy -diff
+	@go -C infra mod tidy -diff
+	@bash -n .ci/run
+
+lint-template: $(SAM)/complete ## Check template.yaml
+	@$(SAM_ENV) $(SAM)/bin/python -m samcli validate --lint
+
+verify: ## What CI runs: lint, build, sam-build and test
+	@for step in lint build sam-build test; do \
+		start=$$(date +%s); \
+		$(MAKE) --no-print-directory $$step || { echo "verify: $$step failed" >&2; exit 1; }; \
+		echo "verify: $$step ok, $$(($$(date +%s) - start)) s"; \
+	done
+
+build: ## Compile both modules, and every function as Lambda runs it
+	@go build ./...
+	@go build -C infra ./...
+	@$(LAMBDA_ENV) go build $(LAMBDA_GOFLAGS) -o .local/.build/ ./functions/...
+
+sam-build: $(SAM)/complete ## Build the functions for deployment, with sam, into .aws-sam
+	@$(SAM_ENV) $(LAMBDA_ENV) GOFLAGS="$(LAMBDA_GOFLAGS)" $(SAM)/bin/python -m samcli build
+
+fmt: ## Format the code
+	@$(GOLANGCI_LINT) fmt
+
+tidy: ## Bring go.mod and go.sum of both modules up to date
+	@go mod tidy
+	@go -C infra mod tidy
+
+lock: $(UV)/complete ## Lock the Python packages anew, after a change of a requirements.in
+	@for dir in infra/local infra/lint; do \
+		$(UV)/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-annotate --no-header \
+			--no-emit-index-url $$dir/requirements.in --output-file $$dir/requirements.txt || exit; \
+	done
+
+clean: $(LOCAL) ## Stop every stack and remove what make and the stacks left, rows included
+	@for lock in .local/[a-z]*/lock; do \
+		test ! -e "$$lock" || $(LOCAL) down -clean -stack "$$(basename "$$(dirname "$$lock")")" || exit; \
+	done
+	@rm -rf .local .aws-sam
+
+$(LOCAL):
+	@command -v go >/dev/null || { echo "make: no go on PATH; install Go 1.26 or later" >&2; exit 1; }
+	@test -e $@ || echo "building the local stack's program (once, a minute or two)" >&2
+	@go build -C infra -o ../$@ ./local
+
+$(SAM)/complete: infra/lint/requirements.txt
+	@echo "installing the SAM CLI (once, about a minute)" >&2
+	@$(call venv,$(@D))
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
+	@touch $@
+
+$(UV)/complete: Makefile
+	@$(call venv,$(@D))
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+venv = command -v python3 >/dev/null || { echo "make: no python3 on PATH; install Python 3.10 or later" >&2; exit 1; }; \
+	rm -rf $(1) && python3 -m venv $(1)

@@ -1,0 +1,85 @@
+package e2e
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// A worker that dies without a word costs its attempt and nothing else: when
+// its lease has run out, the sweeper sends the export anew, another worker
+// starts it over, and what the first one left is cleaned up.
+func TestExport_workerKilled(t *testing.T) {
+	shared.seed(t, largeRows)
+	before := time.Now().Add(-time.Second)
+	id := shared.create(t).ExportID
+	eventually(t, time.Minute, "the first part is up", func() bool { return shared.parts(t, id) > 0 })
+	if err := syscall.Kill(shared.worker(t), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if parts := shared.parts(t, id); parts == 0 {
+		t.Fatal("the export was over before its worker was killed: give it more rows")
+	}
+	attempts := map[int]bool{}
+	// Lease 20 s, then the next sweep, within a minute.
+	done := shared.follow(t, id, 2*time.Minute, func(s status) { attempts[s.Attempts] = true })
+	checkCompleted(t, done, before, 2)
+	if !attempts[1] {
+		t.Error("the status never showed the first attempt")
+	}
+	shared.checkFile(t, done)
+	shared.object(t, done)
+	shared.checkNothingLeft(t, id)
+}
+
+// parts counts the parts of an export's open upload.
+func (l *local) parts(t *testing.T, id string) int {
+	t.Helper()
+	n := 0
+	for _, u := range l.uploads(t, id) {
+		out, err := l.Endpoints.S3Client().ListParts(t.Context(), &s3.ListPartsInput{Bucket: &l.Bucket, Key: u.Key, UploadId: u.UploadId})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += len(out.Parts)
+	}
+	return n
+}
+
+// environmentView is a running process of a function.
+type environmentView struct {
+	Function string `json:"function"`
+	PID      int    `json:"pid"`
+	State    string `json:"state"`
+}
+
+func (l *local) environments(t *testing.T) []environmentView {
+	t.Helper()
+	a := l.get(t, l.Endpoints.Lambda+"/local/environments")
+	var all []environmentView
+	if err := json.Unmarshal(a.body, &all); err != nil || a.status != http.StatusOK {
+		t.Fatalf("environments: %d %v\n%s", a.status, err, a.body)
+	}
+	return all
+}
+
+// worker is the process id of the one run-export that is at work.
+func (l *local) worker(t *testing.T) int {
+	t.Helper()
+	var busy []int
+	for _, e := range l.environments(t) {
+		if strings.HasSuffix(e.Function, "RunExportFunction") && e.State == "busy" {
+			busy = append(busy, e.PID)
+		}
+	}
+	if len(busy) != 1 || busy[0] == os.Getpid() || busy[0] <= 1 {
+		t.Fatalf("processes of run-export at work: %v, want one", busy)
+	}
+	return busy[0]
+}

@@ -1,0 +1,180 @@
+package e2e
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"maps"
+	"regexp"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	dynamo "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/google/go-cmp/cmp"
+)
+
+// items returns the items under a partition key by their sort keys, with
+// numbers as DynamoDB writes them: as text.
+func (l *local) items(t *testing.T, pk string) map[string]map[string]any {
+	t.Helper()
+	out, err := l.Endpoints.DynamoDBClient().Query(t.Context(), &dynamodb.QueryInput{
+		TableName: &l.Table, ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("pk = :pk"),
+		ExpressionAttributeValues: map[string]dynamo.AttributeValue{":pk": &dynamo.AttributeValueMemberS{Value: pk}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	items := map[string]map[string]any{}
+	for _, item := range out.Items {
+		plain := plainMap(t, item)
+		items[plain["sk"].(string)] = plain
+	}
+	return items
+}
+
+func plainMap(t *testing.T, m map[string]dynamo.AttributeValue) map[string]any {
+	t.Helper()
+	plain := map[string]any{}
+	for name, value := range m {
+		switch v := value.(type) {
+		case *dynamo.AttributeValueMemberS:
+			plain[name] = v.Value
+		case *dynamo.AttributeValueMemberN:
+			plain[name] = json.Number(v.Value)
+		case *dynamo.AttributeValueMemberM:
+			plain[name] = plainMap(t, v.Value)
+		default:
+			t.Fatalf("attribute %s is a %T", name, value)
+		}
+	}
+	return plain
+}
+
+func number[T int | int64](n T) json.Number {
+	b, _ := json.Marshal(n) // an integer
+	return json.Number(b)
+}
+
+// crcOf is the status's checksum as a number.
+func crcOf(t *testing.T, s status) int {
+	t.Helper()
+	sum, err := base64.StdEncoding.DecodeString(s.File.Checksum.Value)
+	if err != nil || len(sum) != 4 {
+		t.Fatalf("checksum %q", s.File.Checksum.Value)
+	}
+	return int(binary.BigEndian.Uint32(sum))
+}
+
+// checkItems compares the items of a completed export with docs/design.md,
+// "State".
+func (l *local) checkItems(t *testing.T, s status, metadata map[string]string) {
+	t.Helper()
+	const milliseconds = "2006-01-02T15:04:05.000Z"
+	items := l.items(t, "export#"+s.ExportID)
+	if diff := cmp.Diff([]string{"job", "run"}, slices.Sorted(maps.Keys(items))); diff != "" {
+		t.Fatalf("items of the export (-want +got):\n%s", diff)
+	}
+	job, run := items["job"], items["run"]
+	expires := s.ExpiresAt.Format(milliseconds)
+	ttl := number(s.ExpiresAt.Add(30 * 24 * time.Hour).Unix())
+	want := map[string]any{
+		"pk": "export#" + s.ExportID, "sk": "job", "v": number(1), "exportId": s.ExportID, "owner": "anonymous",
+		"spec": `{"dataset":"users"}`, "status": "completed", "attempt": number(1), "sends": number(0), "rowOrder": "key",
+		"result": map[string]any{
+			"rows": number(*s.Progress.TotalRows), "bytes": number(s.File.Bytes), "uncompressedBytes": number(s.File.UncompressedBytes),
+			"crc32": number(crcOf(t, s)), "key": key(s.ExportID, 1),
+		},
+		"asOf": s.Consistency.AsOf.Format(milliseconds), "createdAt": s.CreatedAt.Format(milliseconds),
+		"startedAt": s.StartedAt.Format(milliseconds), "completedAt": s.CompletedAt.Format(milliseconds),
+		"expiresAt": expires, "dueShard": "0", "dueAt": expires, "ttl": ttl,
+		// Values that only the service knows.
+		"token": job["token"], "datasetFingerprint": job["datasetFingerprint"],
+	}
+	if diff := cmp.Diff(want, job); diff != "" {
+		t.Errorf("job item (-want +got):\n%s", diff)
+	}
+	if token, _ := job["token"].(string); token == "" || !slices.Contains(slices.Collect(maps.Values(metadata)), token) {
+		t.Errorf("token %q isn't in the object's metadata %v", token, metadata)
+	}
+	if mark, _ := job["datasetFingerprint"].(string); !regexp.MustCompile(`^[0-9a-f]{16,}$`).MatchString(mark) {
+		t.Errorf("datasetFingerprint %q", mark)
+	}
+	fields := slices.Sorted(maps.Keys(run))
+	if diff := cmp.Diff([]string{"fence", "pk", "processedRows", "rowsPerSecond", "sk", "ttl"}, slices.DeleteFunc(fields, func(s string) bool { return s == "totalRows" })); diff != "" {
+		t.Errorf("run item of a done export: fields (-want +got):\n%s", diff)
+	}
+	if run["fence"] != number(1) || run["ttl"] != ttl {
+		t.Errorf("run item %v, want fence 1 and ttl %s", run, ttl)
+	}
+	if active := l.items(t, "owner#anonymous")["quota"]["active"]; active != number(0) {
+		t.Errorf("the owner has %v active exports, want 0", active)
+	}
+}
+
+// The message is a hint in a settled form. The poller takes most messages
+// before anybody else can look, so the test tries until it was quicker.
+func TestMessage(t *testing.T) {
+	shared.seed(t, smallRows)
+	form := regexp.MustCompile(`^\{"v":1,"exportId":"([0-9a-f-]{36})","traceparent":"00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]"\}$`)
+	eventually(t, time.Minute, "a message was seen", func() bool {
+		seen := make(chan string, 1)
+		go shared.peek(t.Context(), seen)
+		id := shared.create(t).ExportID
+		shared.follow(t, id, time.Minute, nil)
+		body := <-seen
+		if m := form.FindStringSubmatch(body); body != "" && (m == nil || m[1] != id) {
+			t.Errorf("message of export %s: %s", id, body)
+		}
+		return body != ""
+	})
+}
+
+// peek receives one message, if there is one within a second or two, and
+// leaves it to the poller a second later.
+func (l *local) peek(ctx context.Context, seen chan<- string) {
+	defer close(seen)
+	out, err := l.Endpoints.SQSClient().ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &l.QueueURL, WaitTimeSeconds: 2, VisibilityTimeout: 1})
+	if err == nil && len(out.Messages) == 1 {
+		seen <- *out.Messages[0].Body
+	}
+}
+
+var queueDepth = []types.QueueAttributeName{
+	types.QueueAttributeNameApproximateNumberOfMessages, types.QueueAttributeNameApproximateNumberOfMessagesNotVisible,
+}
+
+// A message that arrives again, late, or makes no sense changes nothing.
+func TestMessage_stale(t *testing.T) {
+	shared.seed(t, smallRows)
+	done := shared.follow(t, shared.create(t).ExportID, time.Minute, nil)
+	before := shared.items(t, "export#"+done.ExportID)
+	client := shared.Endpoints.SQSClient()
+	for _, body := range []string{
+		`{"v":1,"exportId":"` + done.ExportID + `","traceparent":""}`,
+		`{"v":1,"exportId":"01890a5d-ac96-774b-bcce-b302099a8057"}`,
+		`no JSON`,
+	} {
+		if _, err := client.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: &shared.QueueURL, MessageBody: &body}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, 30*time.Second, "the queue is empty: every message was acknowledged", func() bool {
+		out, err := client.GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{QueueUrl: &shared.QueueURL, AttributeNames: queueDepth})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.Attributes["ApproximateNumberOfMessages"] == "0" && out.Attributes["ApproximateNumberOfMessagesNotVisible"] == "0"
+	})
+	if diff := cmp.Diff(before, shared.items(t, "export#"+done.ExportID)); diff != "" {
+		t.Errorf("items of the export changed (-before +after):\n%s", diff)
+	}
+	if again := decodeStatus(t, shared.get(t, "/exports/"+done.ExportID+"/status"), 200); !cmp.Equal(done, again) {
+		t.Errorf("status changed: %s", cmp.Diff(done, again))
+	}
+}

@@ -1,0 +1,101 @@
+// Package localaws holds clients and environments that reach the local
+// stand-ins for AWS and nothing else.
+//
+// Nothing here reads the shell: endpoints, credentials and region are fixed
+// values, so that no profile, key or endpoint of the user's is ever used.
+package localaws
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+)
+
+// What the stand-ins take for the caller. The keys open nothing anywhere else.
+const (
+	Region    = "us-east-1"
+	AccountID = "000000000000"
+	AccessKey = "test"
+	SecretKey = "test"
+)
+
+// Endpoints are the base URLs of the stand-ins.
+type Endpoints struct {
+	S3       string `json:"s3"`
+	SQS      string `json:"sqs"`
+	DynamoDB string `json:"dynamodb"`
+	Lambda   string `json:"lambda,omitempty"` // Invoke API; empty where no functions run
+}
+
+func config(endpoint string) aws.Config {
+	return aws.Config{
+		Region:       Region,
+		Credentials:  credentials.NewStaticCredentialsProvider(AccessKey, SecretKey, ""),
+		BaseEndpoint: aws.String(endpoint),
+	}
+}
+
+// S3Client returns a client that uses path-style addresses.
+func (e Endpoints) S3Client() *s3.Client {
+	return s3.NewFromConfig(config(e.S3), func(o *s3.Options) { o.UsePathStyle = true })
+}
+
+// SQSClient returns a client.
+func (e Endpoints) SQSClient() *sqs.Client { return sqs.NewFromConfig(config(e.SQS)) }
+
+// DynamoDBClient returns a client.
+func (e Endpoints) DynamoDBClient() *dynamodb.Client {
+	return dynamodb.NewFromConfig(config(e.DynamoDB))
+}
+
+// QueueURL is the address of a queue by its physical name.
+func (e Endpoints) QueueURL(name string) string { return e.SQS + "/" + AccountID + "/" + name }
+
+// Environment is what an AWS SDK in a child process must find in its
+// environment to reach the stand-ins. A service without one gets an address
+// that refuses, instead of AWS.
+func (e Endpoints) Environment() map[string]string {
+	const refuses = "http://127.0.0.1:1"
+	return map[string]string{
+		"AWS_ACCESS_KEY_ID":           AccessKey,
+		"AWS_SECRET_ACCESS_KEY":       SecretKey,
+		"AWS_REGION":                  Region,
+		"AWS_DEFAULT_REGION":          Region,
+		"AWS_ENDPOINT_URL":            refuses,
+		"AWS_ENDPOINT_URL_S3":         e.S3,
+		"AWS_ENDPOINT_URL_SQS":        e.SQS,
+		"AWS_ENDPOINT_URL_DYNAMODB":   e.DynamoDB,
+		"AWS_EC2_METADATA_DISABLED":   "true",
+		"AWS_CONFIG_FILE":             "/dev/null",
+		"AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+	}
+}
+
+// Replace returns the environment env (KEY=value) with every AWS setting
+// removed and Environment's put in their place. Loopback is kept away from proxies.
+func (e Endpoints) Replace(env []string) []string {
+	var kept []string
+	exempt := "127.0.0.1,localhost"
+	for _, entry := range env {
+		key, value, _ := strings.Cut(entry, "=")
+		switch upper := strings.ToUpper(key); {
+		case strings.HasPrefix(upper, "AWS_"):
+		case upper == "NO_PROXY" && value != "":
+			exempt += "," + value
+		case upper == "NO_PROXY":
+		default:
+			kept = append(kept, entry)
+		}
+	}
+	ours := e.Environment()
+	for _, key := range slices.Sorted(maps.Keys(ours)) {
+		kept = append(kept, key+"="+ours[key])
+	}
+	return append(kept, "NO_PROXY="+exempt, "no_proxy="+exempt)
+}

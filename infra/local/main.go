@@ -1,0 +1,190 @@
+// Command local runs the whole service on this machine, on loopback and
+// without Docker: Postgres, stand-ins for SQS, DynamoDB and S3, the functions
+// and their routes as template.yaml declares them.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"csvexport/infra/internal/objectstore"
+	"csvexport/infra/internal/stack"
+)
+
+const usage = `usage: local COMMAND [flags]
+
+  up          start the stack and serve until Ctrl-C
+  down        stop the stack of that name; -clean also removes its data
+  seed        fill the users table with -rows rows
+  demo        export the users table and compare the file with psql's
+  run -- CMD  run CMD beside fresh stand-ins, named by TEST_DATABASE_URL,
+              TEST_S3_URL, TEST_SQS_URL, TEST_DYNAMODB_URL and TEST_PSQL
+
+"local COMMAND -h" lists the flags.
+`
+
+// options are the flags that the commands share.
+type options struct {
+	root        string
+	stack       string
+	port        int
+	databaseURL string
+	rows        int64
+	clean       bool
+	ephemeral   bool
+}
+
+func main() {
+	ctx, stop := interruptible(os.Stderr)
+	code := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run returns the exit status: 0, 1 for an error, 2 for a wrong command line,
+// 130 after an interrupt, or that of run's command.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, usage)
+		return 2
+	}
+	if args[0] == stack.ObjectStoreCommand {
+		return status(objectstore.Serve(ctx, args[1:]), stderr)
+	}
+	opt, rest, err := parse(args[0], args[1:], getenv, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintln(stderr, "local:", err)
+		return 2
+	}
+	switch args[0] {
+	case "up":
+		err = up(ctx, opt, stdout, stderr)
+	case "down":
+		err = down(ctx, opt, stderr)
+	case "seed":
+		err = seedRows(ctx, opt, stderr)
+	case "demo":
+		err = runDemo(ctx, opt, stdout, stderr)
+	case "run":
+		err = runCommand(ctx, opt, rest, stdout, stderr)
+	}
+	return status(err, stderr)
+}
+
+func parse(command string, args []string, getenv func(string) string, stderr io.Writer) (opt options, rest []string, err error) {
+	fs := flag.NewFlagSet("local "+command, flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.StringVar(&opt.root, "root", "", "project folder; by default the nearest one upwards with a template.yaml")
+	fs.StringVar(&opt.stack, "stack", "local", "name of the stack; its state is in .local/NAME")
+	database := func() {
+		fs.StringVar(&opt.databaseURL, "database-url", getenv("DATABASE_URL"), "your own database instead of the stack's Postgres")
+	}
+	port := func() { fs.IntVar(&opt.port, "port", 8080, "port of the routes on 127.0.0.1; 0 for any free one") }
+	switch command {
+	case "up":
+		database()
+		port()
+		fs.BoolVar(&opt.ephemeral, "ephemeral", false, "start empty and keep nothing")
+	case "down":
+		fs.BoolVar(&opt.clean, "clean", false, "also remove the stack's data")
+	case "seed":
+		database()
+		fs.Int64Var(&opt.rows, "rows", 100_000, "number of rows")
+	case "demo":
+		database()
+		port()
+		fs.Int64Var(&opt.rows, "rows", 100_000, "number of rows")
+	case "run":
+	default:
+		return opt, nil, fmt.Errorf("unknown command %q\n%s", command, usage)
+	}
+	if err := fs.Parse(args); err != nil {
+		return opt, nil, err
+	}
+	if command != "run" && fs.NArg() > 0 {
+		return opt, nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	if opt.rows < 0 || opt.rows > 2_000_000_000 {
+		return opt, nil, fmt.Errorf("-rows %d: want 0 to 2,000,000,000", opt.rows)
+	}
+	opt.root, err = projectRoot(opt.root)
+	return opt, fs.Args(), err
+}
+
+// projectRoot checks the given folder, or looks for it upwards from here.
+func projectRoot(given string) (string, error) {
+	dir, err := filepath.Abs(given) // of "": the working directory
+	if err != nil {
+		return "", err
+	}
+	for start := dir; ; dir = filepath.Dir(dir) {
+		_, err := os.Stat(filepath.Join(dir, "template.yaml"))
+		if err == nil {
+			return dir, nil
+		}
+		if given != "" || dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("no template.yaml in %s or above: run this inside the project, or name its folder by -root", start)
+		}
+	}
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// interruptible returns a context that the first SIGINT or SIGTERM cancels; a
+// second one ends the program at once. On Linux the kernel ends the children
+// then; elsewhere the next start does.
+func interruptible(stderr io.Writer) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+			cancel(errInterrupted)
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-signals:
+			fmt.Fprintln(stderr, "local: interrupted twice, ending at once")
+			os.Exit(130)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		cancel(nil)
+	}
+}
+
+// status prints err and returns the exit status for it.
+func status(err error, stderr io.Writer) int {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errInterrupted):
+		fmt.Fprintln(stderr, "local: interrupted")
+		return 130
+	case errors.Is(err, errReported):
+		return 1
+	case errors.As(err, &exit) && exit.Exited():
+		return exit.ExitCode()
+	}
+	fmt.Fprintln(stderr, "local:", err)
+	return 1
+}
+
+// errReported is the error of a command that has said itself what went wrong.
+var errReported = errors.New("reported")

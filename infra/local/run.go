@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"csvexport/infra/internal/stack"
+)
+
+// runCommand runs a command beside fresh stand-ins that are removed after it.
+// The error is an *exec.ExitError if the command failed by itself.
+func runCommand(ctx context.Context, opt options, command []string, stdout, stderr io.Writer) (err error) {
+	if len(command) == 0 {
+		return errors.New("run: no command; want: local run -- CMD …")
+	}
+	name := fmt.Sprintf("run-%d", os.Getpid())
+	folder, err := stack.Open(opt.root, name, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, folder.Close()) }()
+	servers, err := folder.StartServers(ctx, stack.ServersConfig{OwnDatabase: true, Out: stderr})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, servers.Stop(context.WithoutCancel(ctx))) }()
+
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Env = testEnvironment(os.Environ(), servers)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, stdout, stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	if err := cmd.Run(); err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) && ctx.Err() == nil {
+			return err
+		}
+		return fmt.Errorf("run %s: %w", command[0], err)
+	}
+	return nil
+}
+
+// testEnvironment is the shell's, without its settings for AWS and Postgres,
+// with the bundled psql first on PATH, and with the stand-ins' addresses.
+func testEnvironment(shell []string, servers *stack.Servers) []string {
+	env := slices.DeleteFunc(servers.Endpoints.Replace(shell), func(entry string) bool { return strings.HasPrefix(entry, "PG") })
+	for i, entry := range env {
+		if path, ok := strings.CutPrefix(entry, "PATH="); ok {
+			env[i] = "PATH=" + filepath.Dir(servers.PSQL) + string(os.PathListSeparator) + path
+		}
+	}
+	return append(env,
+		"TEST_DATABASE_URL="+servers.Postgres.URL,
+		"TEST_S3_URL="+servers.Endpoints.S3,
+		"TEST_SQS_URL="+servers.Endpoints.SQS,
+		"TEST_DYNAMODB_URL="+servers.Endpoints.DynamoDB,
+		"TEST_PSQL="+servers.PSQL,
+	)
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"csvexport/infra/internal/stack"
+)
+
+// up serves the stack until it is interrupted, which is no error.
+func up(ctx context.Context, opt options, stdout, stderr io.Writer) error {
+	err := withStack(ctx, opt, stderr, func(s *stack.Stack) error {
+		fmt.Fprintf(stdout, "ready: %s\n\n  curl -i -X POST %s/exports/csv\n\nLogs are in %s. Stop with Ctrl-C.\n",
+			s.State.BaseURL, s.State.BaseURL, s.State.Logs)
+		return s.Wait(ctx)
+	})
+	if errors.Is(err, errInterrupted) {
+		return nil
+	}
+	return err
+}
+
+// withStack starts the stack, calls f with it and ends it.
+func withStack(ctx context.Context, opt options, stderr io.Writer, f func(*stack.Stack) error) (err error) {
+	folder, err := stack.Open(opt.root, opt.stack, opt.ephemeral)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, folder.Close()) }()
+	begin := time.Now()
+	fmt.Fprintf(stderr, "starting the stack %q: Postgres, SQS, DynamoDB, S3 and the functions\n", opt.stack)
+	s, err := stack.Start(ctx, folder, stack.Config{Port: opt.port, DatabaseURL: opt.databaseURL, Out: stderr})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stderr, "started in %.1f s\n", time.Since(begin).Seconds())
+	err = f(s)
+	fmt.Fprintf(stderr, "stopping the stack %q\n", opt.stack)
+	return errors.Join(err, s.Stop(context.WithoutCancel(ctx)))
+}
+
+// down stops the stack of that name.
+func down(ctx context.Context, opt options, stderr io.Writer) error {
+	return stack.Down(ctx, opt.root, opt.stack, opt.clean, stderr)
+}
