@@ -22,8 +22,8 @@ func build(ctx context.Context, cfg config.Config) (http.Handler, error) {
 		return nil, err
 	}
 	return &api.CreateExport{
-		Jobs:      jobs.New(aws, cfg.TableName),
-		Queue:     queue.New(aws, cfg.QueueURL),
-		Catalogue: dataset.Default(),
+		Jobs:    jobs.New(aws, cfg.TableName),
+		Queue:   queue.New(aws, cfg.QueueURL),
+		Catalog: dataset.Default(),
 	}, nil
 }

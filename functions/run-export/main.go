@@ -55,7 +55,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 		Queue:       queue.New(aws, cfg.QueueURL),
 		Bucket:      files,
 		Source:      database,
-		Catalogue:   dataset.Default(),
+		Catalog:     dataset.Default(),
 		Publisher:   &publish.Publisher{Jobs: store, Bucket: files, FileTTL: cfg.FileTTL},
 		Connections: cfg.Connections,
 		Worker:      "run-export " + uuid.NewString(),

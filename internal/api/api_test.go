@@ -32,7 +32,7 @@ func newFixture(t *testing.T) fixture {
 	store := jobs.New(cfg, servertest.Table(t))
 	return fixture{
 		jobs:     store,
-		create:   &api.CreateExport{Jobs: store, Queue: queue.New(cfg, servertest.Queue(t)), Catalogue: dataset.Default()},
+		create:   &api.CreateExport{Jobs: store, Queue: queue.New(cfg, servertest.Queue(t)), Catalog: dataset.Default()},
 		get:      &api.GetExport{Jobs: store},
 		download: &api.DownloadExport{Jobs: store, Bucket: bucket.New(cfg, "files", ""), PresignTTL: time.Minute},
 	}

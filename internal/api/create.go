@@ -22,9 +22,9 @@ const sendGrace = time.Minute
 // CreateExport answers POST /exports/csv: it records the export, sends it to
 // the queue and answers 202. A send that fails is the sweeper's to repeat.
 type CreateExport struct {
-	Jobs      *jobs.Store
-	Queue     *queue.Queue
-	Catalogue dataset.Catalogue
+	Jobs    *jobs.Store
+	Queue   *queue.Queue
+	Catalog dataset.Catalog
 }
 
 func (h *CreateExport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -36,7 +36,7 @@ func (h *CreateExport) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	d, _, err := h.Catalogue.Resolve(spec)
+	d, _, err := h.Catalog.Resolve(spec)
 	if err != nil {
 		return err
 	}

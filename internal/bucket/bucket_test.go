@@ -61,7 +61,7 @@ func get(t *testing.T, name string) (*s3.GetObjectOutput, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer out.Body.Close() //nolint:errcheck // read to the end below
+	defer out.Body.Close()
 	body, err := io.ReadAll(out.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -256,8 +256,10 @@ func TestUpload_partRepeated(t *testing.T) {
 		t.Fatal(err)
 	}
 	var refused atomic.Int32
-	through := httputil.NewSingleHostReverseProxy(target)
-	through.Director = func(r *http.Request) { r.URL.Scheme, r.URL.Host = target.Scheme, target.Host } // the signed Host stays
+	through := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.Out.URL.Scheme, r.Out.URL.Host = target.Scheme, target.Host
+		r.Out.Host = r.In.Host // the signature covers it
+	}}
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("partNumber") == "2" && refused.CompareAndSwap(0, 1) {
 			w.WriteHeader(http.StatusServiceUnavailable)

@@ -1,4 +1,4 @@
-// Package dataset is the catalogue of what can be exported. It turns a spec
+// Package dataset is the catalog of what can be exported. It turns a spec
 // into a selection of plain values - relation, columns, key - and knows no
 // SQL: that is package source's.
 package dataset
@@ -39,11 +39,11 @@ type Selection struct {
 	Key      []string // the rows' order
 }
 
-// Catalogue holds the datasets by name.
-type Catalogue map[string]Dataset
+// Catalog holds the datasets by name.
+type Catalog map[string]Dataset
 
-// Default is the catalogue that the service comes with.
-func Default() Catalogue {
+// Default is the catalog that the service comes with.
+func Default() Catalog {
 	users := Dataset{
 		Name:     "users",
 		Relation: Relation{Schema: "public", Name: "users"},
@@ -58,12 +58,12 @@ func Default() Catalogue {
 			{"lifetime_value"},
 		},
 	}
-	return Catalogue{users.Name: users}
+	return Catalog{users.Name: users}
 }
 
 // Resolve returns the dataset that the spec names and what the spec selects
 // of it. The error is an InvalidRequest that names the field.
-func (c Catalogue) Resolve(spec export.Spec) (Dataset, Selection, error) {
+func (c Catalog) Resolve(spec export.Spec) (Dataset, Selection, error) {
 	d, ok := c[spec.Dataset]
 	if !ok {
 		return Dataset{}, Selection{}, &export.Error{

@@ -7,7 +7,7 @@ import (
 	"csvexport/internal/export"
 )
 
-func TestCatalogue_Resolve(t *testing.T) {
+func TestCatalog_Resolve(t *testing.T) {
 	_, sel, err := dataset.Default().Resolve(export.Spec{Dataset: "users"})
 	if err != nil || len(sel.Columns) != 7 || sel.Relation.Name != "users" {
 		t.Errorf("selection %+v, error %v", sel, err)

@@ -24,7 +24,7 @@ const (
 
 // The codes of runs; the first group is final, the second is tried again.
 const (
-	DatasetChanged    Code = "dataset_changed"    // the catalogue no longer says what it said at creation
+	DatasetChanged    Code = "dataset_changed"    // the catalog no longer says what it said at creation
 	SourceRejected    Code = "source_rejected"    // Postgres refuses the query: a missing table or column, no permission
 	StorageRejected   Code = "storage_rejected"   // S3 refuses the file: a missing bucket, no permission
 	TimeLimit         Code = "time_limit"         // the rows can't be read within a function's time

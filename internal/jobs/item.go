@@ -146,7 +146,8 @@ func decode(jobAV, runAV map[string]types.AttributeValue) (export.Export, error)
 	if job.Error != nil {
 		e.Failure = &export.Failure{Code: export.Code(job.Error.Code), Message: job.Error.Message}
 	}
-	return e, decodeTimes(&e, job, run)
+	err := decodeTimes(&e, job, run)
+	return e, err
 }
 
 func decodeTimes(e *export.Export, job jobItem, run runItem) error {

@@ -33,7 +33,7 @@ func (r *Runner) attempt(ctx context.Context, log *slog.Logger, e export.Export)
 	ctx, stop := keepLease(ctx, log, r.Jobs, e, p)
 	defer stop()
 
-	d, sel, err := r.Catalogue.Resolve(e.Spec)
+	d, sel, err := r.Catalog.Resolve(e.Spec)
 	if err != nil || d.Fingerprint() != e.DatasetFingerprint {
 		return export.Result{}, &export.Error{
 			Code: export.DatasetChanged, Err: err,

@@ -46,7 +46,7 @@ type Runner struct {
 	Queue       *queue.Queue
 	Bucket      *bucket.Bucket
 	Source      *source.Source
-	Catalogue   dataset.Catalogue
+	Catalog     dataset.Catalog
 	Publisher   *publish.Publisher
 	Connections int    // that copy rows, beside the snapshot's
 	Worker      string // who this is, for the record
@@ -101,11 +101,11 @@ func (r *Runner) giveUp(ctx context.Context, log *slog.Logger, e export.Export) 
 		return err
 	}
 	r.abortUploads(ctx, log, e, e.Attempt)
-	r.fail(ctx, log, e, exhausted(e, errors.New("the last worker vanished")))
+	r.fail(ctx, log, e, exhausted(errors.New("the last worker vanished")))
 	return nil
 }
 
-func exhausted(e export.Export, cause error) error {
+func exhausted(cause error) error {
 	return &export.Error{
 		Code: export.AttemptsExhausted, Err: cause,
 		Message: "The export failed after several attempts. " + export.MessageOf(cause),
@@ -124,7 +124,7 @@ func (r *Runner) settle(ctx context.Context, log *slog.Logger, e export.Export, 
 	case code.Permanent():
 		r.fail(ctx, log, e, err)
 	case e.Attempt >= export.MaxAttempts:
-		r.fail(ctx, log, e, exhausted(e, err))
+		r.fail(ctx, log, e, exhausted(err))
 	default:
 		r.release(ctx, log, e, m, err)
 	}

@@ -55,7 +55,7 @@ func newFixture(t *testing.T, database string) fixture {
 	}
 	store, files := jobs.New(f.cfg, f.table), bucket.New(f.cfg, f.bucket, "")
 	f.Runner = &runner.Runner{
-		Jobs: store, Queue: queue.New(f.cfg, f.queueURL), Bucket: files, Source: src, Catalogue: dataset.Default(),
+		Jobs: store, Queue: queue.New(f.cfg, f.queueURL), Bucket: files, Source: src, Catalog: dataset.Default(),
 		Publisher:   &publish.Publisher{Jobs: store, Bucket: files, FileTTL: time.Hour},
 		Connections: 2, Worker: "test", FileTTL: time.Hour,
 	}
@@ -101,7 +101,7 @@ func (f fixture) file(t *testing.T, e export.Export) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer out.Body.Close() //nolint:errcheck // read to the end below
+	defer out.Body.Close()
 	raw, err := io.ReadAll(out.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -195,9 +195,9 @@ func TestRunner_permanentFailure(t *testing.T) {
 func TestRunner_changedDataset(t *testing.T) {
 	f := newFixture(t, servertest.Database(t))
 	e := f.create(t)
-	d := f.Catalogue["users"]
+	d := f.Catalog["users"]
 	d.Relation.Name = "other"
-	f.Catalogue["users"] = d
+	f.Catalog["users"] = d
 	e = f.run(t, e.ID)
 	if e.Status != export.Failed || e.Failure.Code != export.DatasetChanged {
 		t.Errorf("status %s, failure %+v", e.Status, e.Failure)

@@ -150,7 +150,7 @@ func Database(t testing.TB) string {
 		if err != nil {
 			t.Fatalf("connect: %v", err)
 		}
-		defer conn.Close(context.Background()) //nolint:errcheck // nothing depends on it
+		defer conn.Close(context.Background())
 		if _, err := conn.Exec(context.Background(), sql); err != nil {
 			t.Fatalf("%s: %v", sql, err)
 		}

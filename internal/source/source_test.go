@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// users is the default catalogue's selection of all rows.
+// users is the default catalog's selection of all rows.
 func users(t *testing.T) dataset.Selection {
 	t.Helper()
 	_, sel, err := dataset.Default().Resolve(export.Spec{Dataset: "users"})

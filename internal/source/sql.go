@@ -8,7 +8,7 @@ import (
 	"csvexport/internal/dataset"
 )
 
-// Identifiers come from the catalogue only, and are quoted all the same.
+// Identifiers come from the catalog only, and are quoted all the same.
 
 func relationSQL(r dataset.Relation) string {
 	return pgx.Identifier{r.Schema, r.Name}.Sanitize()
