@@ -169,10 +169,8 @@ func TestUp_portTaken(t *testing.T) {
 // checkRefused checks a start that failed: one line says why.
 func checkRefused(t *testing.T, name, out string, code int, why string) {
 	t.Helper()
-	lines := strings.Split(strings.TrimSpace(out), "\n")
-	last := lines[len(lines)-1]
-	if code != 1 || len(lines) > 2 || !strings.HasPrefix(last, "local: ") || !strings.Contains(last, why) {
-		t.Errorf("status %d, want 1 and a last line with %q\n%s", code, why, out)
+	if _, reason, _ := strings.Cut(out, "local: "); code != 1 || !strings.Contains(reason, why) || strings.Count(reason, "\n") != 1 {
+		t.Errorf("status %d, want 1 and one line, the last, with %q\n%s", code, why, out)
 	}
 	checkEnded(t, name, nil)
 	if _, err := stack.Find(root, name); err == nil {

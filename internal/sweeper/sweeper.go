@@ -109,8 +109,8 @@ func (s *Sweeper) resume(ctx context.Context, log *slog.Logger, e export.Export,
 		return ignore(err, export.Conflict)
 	}
 	log.InfoContext(ctx, "commit resumed", "fence", e.Fence)
-	if err := s.Publisher.Resume(ctx, e, now); err != nil {
-		return ignore(err, export.FenceLost)
+	if err := ignore(s.Publisher.Resume(ctx, e, now), export.FenceLost); err != nil {
+		return err
 	}
 	if e, err = s.Jobs.Get(ctx, e.ID); err != nil || !jobs.Claimable(e, now) {
 		return err
