@@ -2,7 +2,7 @@
 # The rest is installed under .local/ or by the go command, in pinned versions.
 
 # Settings, on the command line or in the environment: make demo ROWS=1000000
-## ROWS: rows of the users table for demo and seed
+## ROWS: rows of the users table for demo and seed; for up when there is none yet
 ROWS ?= 100000
 ## PORT: port of the routes on 127.0.0.1, for demo and up; 0 for any free one
 PORT ?= 8080
@@ -45,7 +45,7 @@ demo: $(LOCAL) ## Export the users table and compare the file with psql's
 	@$(LOCAL) demo -stack $(STACK) -port $(PORT) -rows $(ROWS)
 
 up: $(LOCAL) ## Start the local stack and serve until Ctrl-C
-	@$(LOCAL) up -stack $(STACK) -port $(PORT)
+	@$(LOCAL) up -stack $(STACK) -port $(PORT) -rows $(ROWS)
 
 down: $(LOCAL) ## Stop the local stack
 	@$(LOCAL) down -stack $(STACK)

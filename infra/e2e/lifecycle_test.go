@@ -115,6 +115,25 @@ func TestDown(t *testing.T) {
 	}
 }
 
+// A first make up has something to export.
+func TestUp_seeds(t *testing.T) {
+	name := stackName("seeds")
+	clean(t, name)
+	l, err := up(name, "-port", "0", "-rows", "50")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.process.Kill)
+	eventually(t, time.Minute, "the stack says that it is ready", func() bool { return strings.Contains(l.output.String(), "\nready: ") })
+	done := l.follow(t, l.create(t).ExportID, time.Minute, nil)
+	if done.Status != "completed" || done.Progress.ProcessedRows != 50 {
+		t.Errorf("status %+v, want 50 rows", done)
+	}
+	if err := l.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestUp_interrupted(t *testing.T) {
 	name := stackName("interrupted")
 	clean(t, name)

@@ -96,6 +96,7 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 		database()
 		port()
 		fs.BoolVar(&opt.ephemeral, "ephemeral", false, "start empty and keep nothing")
+		fs.Int64Var(&opt.rows, "rows", 0, "seed the users table with so many rows if there is none; 0 for no table")
 	case "down":
 		fs.BoolVar(&opt.clean, "clean", false, "also remove the stack's data")
 	case "seed":

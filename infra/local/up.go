@@ -13,6 +13,9 @@ import (
 // up serves the stack until it is interrupted, which is no error.
 func up(ctx context.Context, opt options, stdout, stderr io.Writer) error {
 	err := withStack(ctx, opt, stderr, func(s *stack.Stack) error {
+		if err := firstUsers(ctx, opt, s.State, stderr); err != nil {
+			return err
+		}
 		fmt.Fprintf(stdout, "ready: %s\n\n  curl -i -X POST %s/exports/csv\n\nLogs are in %s. Stop with Ctrl-C.\n",
 			s.State.BaseURL, s.State.BaseURL, s.State.Logs)
 		return s.Wait(ctx)
@@ -21,6 +24,19 @@ func up(ctx context.Context, opt options, stdout, stderr io.Writer) error {
 		return nil
 	}
 	return err
+}
+
+// firstUsers fills the users table of a stack that has none yet, so that there
+// is something to export. A database of the user's own is left alone.
+func firstUsers(ctx context.Context, opt options, state stack.State, stderr io.Writer) error {
+	if opt.rows == 0 || !state.OwnDatabase {
+		return nil
+	}
+	absent, err := state.DB().Value(ctx, "SELECT to_regclass('users') IS NULL")
+	if err != nil || absent != "t" {
+		return err
+	}
+	return fillUsers(ctx, opt, state.DB(), stderr)
 }
 
 // withStack starts the stack, calls f with it and ends it.

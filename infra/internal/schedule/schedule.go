@@ -45,6 +45,9 @@ func (c Config) run(ctx context.Context, s template.Schedule) {
 		case <-ctx.Done():
 			return
 		case due := <-ticker.C:
+			if ctx.Err() != nil {
+				return // both were ready
+			}
 			if err := c.fire(ctx, s, due); err != nil && ctx.Err() == nil {
 				c.OnError(s, err)
 			}

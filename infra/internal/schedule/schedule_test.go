@@ -83,7 +83,7 @@ func TestRun_Payload(t *testing.T) {
 
 func TestRun_NeverTwiceAtOnce(t *testing.T) {
 	running := 0
-	minutes, _, _ := run(t, []template.Schedule{sweep}, 6*time.Minute, func(context.Context) (lambda.Result, error) {
+	minutes, _, _ := run(t, []template.Schedule{sweep}, 5*time.Minute, func(context.Context) (lambda.Result, error) {
 		if running++; running > 1 {
 			t.Error("two at once")
 		}
