@@ -74,8 +74,8 @@ func (l *local) environments(t *testing.T) []environmentView {
 	return all
 }
 
-// worker is the process id of the one run-export that is at work.
-func (l *local) worker(t *testing.T) int {
+// busyWorkers are the process ids of run-export at work.
+func (l *local) busyWorkers(t *testing.T) []int {
 	t.Helper()
 	var busy []int
 	for _, e := range l.environments(t) {
@@ -83,6 +83,13 @@ func (l *local) worker(t *testing.T) int {
 			busy = append(busy, e.PID)
 		}
 	}
+	return busy
+}
+
+// worker is the process id of the one run-export that is at work.
+func (l *local) worker(t *testing.T) int {
+	t.Helper()
+	busy := l.busyWorkers(t)
 	if len(busy) != 1 || busy[0] == os.Getpid() || busy[0] <= 1 {
 		t.Fatalf("processes of run-export at work: %v, want one", busy)
 	}

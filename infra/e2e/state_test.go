@@ -1,13 +1,16 @@
 package e2e
 
 import (
-	"context"
+	"bufio"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"io"
 	"maps"
+	"os/exec"
 	"regexp"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -117,32 +120,68 @@ func (l *local) checkItems(t *testing.T, s status, metadata map[string]string) {
 	}
 }
 
-// The message is a hint in a settled form. The poller takes most messages
-// before anybody else can look, so the test tries until it was quicker.
+// The message is a hint in a settled form. To see one, all the workers that
+// there may be are kept busy: the poller leaves the next message alone.
 func TestMessage(t *testing.T) {
 	shared.seed(t, smallRows)
-	form := regexp.MustCompile(`^\{"v":1,"exportId":"([0-9a-f-]{36})","traceparent":"00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]"\}$`)
-	eventually(t, time.Minute, "a message was seen", func() bool {
-		seen := make(chan string, 1)
-		go shared.peek(t.Context(), seen)
-		id := shared.create(t).ExportID
-		shared.follow(t, id, time.Minute, nil)
-		body := <-seen
-		if m := form.FindStringSubmatch(body); body != "" && (m == nil || m[1] != id) {
-			t.Errorf("message of export %s: %s", id, body)
-		}
-		return body != ""
+	unlock := shared.lockUsers(t)
+	var ids []string
+	for range 3 { // run-export's MaximumConcurrency
+		ids = append(ids, shared.create(t).ExportID)
+	}
+	eventually(t, 30*time.Second, "three workers are busy", func() bool { return len(shared.busyWorkers(t)) == 3 })
+	id := shared.create(t).ExportID
+	out, err := shared.Endpoints.SQSClient().ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{
+		QueueUrl: &shared.QueueURL, WaitTimeSeconds: 5, VisibilityTimeout: 1,
 	})
+	unlock()
+	if err != nil || len(out.Messages) != 1 {
+		t.Fatalf("%d messages (%v), want 1", len(out.Messages), err)
+	}
+	form := regexp.MustCompile(`^\{"v":1,"exportId":"([0-9a-f-]{36})","traceparent":"00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]"\}$`)
+	if m := form.FindStringSubmatch(*out.Messages[0].Body); m == nil || m[1] != id {
+		t.Errorf("message of export %s: %s", id, *out.Messages[0].Body)
+	}
+	for _, id := range append(ids, id) {
+		if done := shared.follow(t, id, time.Minute, nil); done.Status != "completed" {
+			t.Errorf("export %s is %s", id, done.Status)
+		}
+	}
 }
 
-// peek receives one message, if there is one within a second or two, and
-// leaves it to the poller a second later.
-func (l *local) peek(ctx context.Context, seen chan<- string) {
-	defer close(seen)
-	out, err := l.Endpoints.SQSClient().ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &l.QueueURL, WaitTimeSeconds: 2, VisibilityTimeout: 1})
-	if err == nil && len(out.Messages) == 1 {
-		seen <- *out.Messages[0].Body
+// lockUsers keeps everybody from reading the users table until the returned
+// function is called.
+func (l *local) lockUsers(t *testing.T) (unlock func()) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), l.PSQL, "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--dbname", l.DatabaseURL)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
 	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var once sync.Once
+	unlock = func() {
+		once.Do(func() {
+			in.Close()
+			if err := cmd.Wait(); err != nil {
+				t.Errorf("psql: %v", err)
+			}
+		})
+	}
+	t.Cleanup(unlock)
+	if _, err := io.WriteString(in, "BEGIN; LOCK TABLE users; \\echo locked\n"); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "locked\n" {
+		t.Fatalf("psql: %q (%v)", line, err)
+	}
+	return unlock
 }
 
 // queueDepth counts the messages of the queue, those in flight apart.

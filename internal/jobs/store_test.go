@@ -257,6 +257,7 @@ func TestStore_Complete(t *testing.T) {
 	if got := f.item(t, "owner#anonymous", "quota")["active"]; got != 0.0 {
 		t.Errorf("owner's active exports = %v, want 0", got)
 	}
+	wantCode(t, "beat after complete", f.Beat(t.Context(), e, export.Progress{}, now), export.FenceLost)
 	wantCode(t, "fail after complete", f.Fail(t.Context(), e, export.Failure{}, now, 0), export.FenceLost)
 	_, err := f.Claim(t.Context(), got, "late", now.Add(time.Hour))
 	wantCode(t, "claim after complete", err, export.Conflict)

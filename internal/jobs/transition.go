@@ -78,7 +78,8 @@ func (s *Store) takeRun(old, taken export.Export, worker string, now time.Time, 
 	}}
 }
 
-// Beat renews the worker's lease and records its progress.
+// Beat renews the worker's lease and records its progress. An export that is
+// done has no lease to renew: the error is FenceLost then, too.
 func (s *Store) Beat(ctx context.Context, e export.Export, p export.Progress, now time.Time) error {
 	set := "SET lease = :lease, processedRows = :processed, rowsPerSecond = :rate"
 	v := values{
@@ -90,7 +91,9 @@ func (s *Store) Beat(ctx context.Context, e export.Export, p export.Progress, no
 		set += ", totalRows = :total"
 		v[":total"] = *p.TotalRows
 	}
-	return s.update(ctx, "beat of export "+e.ID, export.FenceLost, s.run(e, set, v))
+	u := s.run(e, set, v)
+	u.ConditionExpression = new(*u.ConditionExpression + " AND attribute_exists(lease)")
+	return s.update(ctx, "beat of export "+e.ID, export.FenceLost, u)
 }
 
 // RecordUpload keeps the id of the attempt's multipart upload.

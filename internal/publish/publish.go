@@ -111,7 +111,8 @@ func (p *Publisher) there(ctx context.Context, e export.Export) (bool, error) {
 	return true, nil
 }
 
+// complete can't be called off: the file is there.
 func (p *Publisher) complete(ctx context.Context, e export.Export) error {
 	now := time.Now()
-	return p.Jobs.Complete(ctx, e, now, now.Add(p.FileTTL))
+	return p.Jobs.Complete(context.WithoutCancel(ctx), e, now, now.Add(p.FileTTL))
 }
