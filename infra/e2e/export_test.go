@@ -139,7 +139,7 @@ func TestProblems(t *testing.T) {
 		"malformed id":              {"GET", "/exports/42/status", "", 400, "invalid_request", "id"},
 		"malformed id, download":    {"GET", "/exports/42/download", "", 400, "invalid_request", "id"},
 		"unknown field":             {"POST", "/exports/csv", `{"limit":5}`, 400, "invalid_request", "limit"},
-		"field of a later day":      {"POST", "/exports/csv", `{"validateOnly":true}`, 400, "invalid_request", "validateOnly"},
+		"field of a later day":      {"POST", "/exports/csv", `{"fileName":"a.csv.gz"}`, 400, "invalid_request", "fileName"},
 		"unknown dataset":           {"POST", "/exports/csv", `{"dataset":"pg_authid"}`, 400, "invalid_request", "dataset"},
 		"no JSON":                   {"POST", "/exports/csv", `{`, 400, "invalid_request", ""},
 		"JSON that isn't an object": {"POST", "/exports/csv", `[]`, 400, "invalid_request", ""},

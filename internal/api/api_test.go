@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
 	"csvexport/internal/api"
@@ -86,6 +87,38 @@ func TestCreateExport(t *testing.T) {
 	}
 }
 
+func TestCreateExport_spec(t *testing.T) {
+	f := newFixture(t)
+	body := `{"filters":{"country_code":["US","DE"],"lifetime_value_min":0.10,"lifetime_value_max":"1e2"},"columns":["id"]}`
+	if w, problem := do(t, f.create, "anna", http.MethodPost, "", "application/json", body); w.Code != http.StatusBadRequest {
+		t.Errorf("status %d, %v", w.Code, problem)
+	}
+	body = strings.Replace(body, "1e2", "12345678901234567890.12", 1)
+	w, answer := do(t, f.create, "anna", http.MethodPost, "", "application/json", body)
+	if w.Code != http.StatusAccepted {
+		t.Fatalf("status %d, %v", w.Code, answer)
+	}
+	e, err := f.jobs.Get(t.Context(), answer["exportId"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := export.Spec{Dataset: "users", Columns: []string{"id"}, Filters: map[string][]string{
+		"country_code": {"DE", "US"}, "lifetime_value_min": {"0.1"}, "lifetime_value_max": {"12345678901234567890.12"},
+	}}
+	if diff := cmp.Diff(want, e.Spec); diff != "" {
+		t.Errorf("spec (-want +got):\n%s", diff)
+	}
+}
+
+// validateOnly asks nobody: it works without any server.
+func TestCreateExport_validateOnly(t *testing.T) {
+	h := &api.CreateExport{Catalog: dataset.Default()}
+	w, answer := do(t, h, "anna", http.MethodPost, "", "application/json", `{"validateOnly":true,"filters":{"country_code":"US"}}`)
+	if w.Code != http.StatusOK || answer["valid"] != true {
+		t.Errorf("status %d, %v", w.Code, answer)
+	}
+}
+
 // The answer stands when the queue can't be reached: the sweeper sends it.
 func TestCreateExport_sendFails(t *testing.T) {
 	f := newFixture(t)
@@ -108,7 +141,14 @@ func TestCreateExport_refuses(t *testing.T) {
 		code                    string
 		fields                  string // in order
 	}{
-		{"unknown fields, all named", "application/json", `{"columns":["id"],"x":1,"dataset":7}`, 400, "invalid_request", "columns x dataset"},
+		{"unknown fields, all named", "application/json", `{"format":{},"x":1,"dataset":7}`, 400, "invalid_request", "format x dataset"},
+		{"wrong types", "application/json", `{"columns":"id","filters":[],"validateOnly":1}`, 400, "invalid_request", "columns filters validateOnly"},
+		{"nulls", "application/json", `{"columns":["id",null],"filters":{"country_code":null},"validateOnly":null}`, 400, "invalid_request", "columns filters.country_code validateOnly"},
+		{"empty lists", "application/json", `{"columns":[],"filters":{"country_code":[]}}`, 400, "invalid_request", "columns filters.country_code"},
+		{"filters", "application/json", `{"filters":{"country_code":{"a":1},"nope":1,"signup_date_from":true,"lifetime_value_min":[[1]]}}`, 400, "invalid_request", "filters.country_code filters.signup_date_from filters.lifetime_value_min filters.nope"},
+		{"duplicate filter", "application/json", `{"filters":{"country_code":"US","country_code":"DE"}}`, 400, "invalid_request", "filters.country_code"},
+		{"form and values at once", "application/json", `{"x":1,"filters":{"country_code":"usa"},"columns":["nope"]}`, 400, "invalid_request", "x filters.country_code columns"},
+		{"nothing is valid only", "application/json", `{"validateOnly":true,"columns":["nope"]}`, 400, "invalid_request", "columns"},
 		{"duplicate key", "application/json", `{"dataset":"users","dataset":"users"}`, 400, "invalid_request", "dataset"},
 		{"null", "application/json", `{"dataset":null}`, 400, "invalid_request", "dataset"},
 		{"unknown dataset", "application/json", `{"dataset":"nobody's"}`, 400, "invalid_request", "dataset"},

@@ -32,15 +32,14 @@ func (h *CreateExport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *CreateExport) serve(w http.ResponseWriter, r *http.Request) error {
-	spec, err := decodeCreate(w, r)
+	spec, validateOnly, err := h.spec(w, r)
 	if err != nil {
 		return err
 	}
-	d, _, err := h.Catalog.Resolve(spec)
-	if err != nil {
-		return err
+	if validateOnly {
+		return writeJSON(w, http.StatusOK, map[string]bool{"valid": true})
 	}
-	e, err := newExport(CallerOf(r).Owner, spec, d, time.Now())
+	e, err := newExport(CallerOf(r).Owner, spec, h.Catalog[spec.Dataset], time.Now())
 	if err != nil {
 		return err
 	}
@@ -54,6 +53,23 @@ func (h *CreateExport) serve(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Location", CallerOf(r).BasePath+"/exports/"+e.ID+"/status")
 	w.Header().Set("Retry-After", "1")
 	return writeJSON(w, http.StatusAccepted, view(e, time.Now()))
+}
+
+// spec reads and checks the request. Its error names every problem at once.
+func (h *CreateExport) spec(w http.ResponseWriter, r *http.Request) (spec export.Spec, validateOnly bool, err error) {
+	body, err := readBody(w, r)
+	if err != nil {
+		return export.Spec{}, false, err
+	}
+	request, problems, err := decodeCreate(body)
+	if err != nil {
+		return export.Spec{}, false, err
+	}
+	spec, more := h.Catalog.Spec(request.Request)
+	if problems = append(problems, more...); len(problems) > 0 {
+		return export.Spec{}, false, invalid(problems...)
+	}
+	return spec, request.validateOnly, nil
 }
 
 func newExport(owner string, spec export.Spec, d dataset.Dataset, now time.Time) (export.Export, error) {

@@ -7,7 +7,9 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 
+	"csvexport/internal/dataset"
 	"csvexport/internal/export"
 )
 
@@ -16,37 +18,112 @@ const maxBody = 16 << 10
 
 const defaultDataset = "users"
 
-// decodeCreate reads the request of POST /exports/csv. Its error names every
-// problem at once.
-func decodeCreate(w http.ResponseWriter, r *http.Request) (export.Spec, error) {
-	body, err := readBody(w, r)
-	if err != nil {
-		return export.Spec{}, err
-	}
+// createRequest is the request of POST /exports/csv.
+type createRequest struct {
+	dataset.Request
+	validateOnly bool
+}
+
+// decodeCreate reads the request of POST /exports/csv. It returns every
+// problem of its form at once; what the values mean is the dataset's to check.
+func decodeCreate(body []byte) (createRequest, []export.FieldError, error) {
 	fields, err := object(body)
 	if err != nil {
-		return export.Spec{}, err
+		return createRequest{}, nil, err
 	}
-	spec := export.Spec{Dataset: defaultDataset}
+	request := createRequest{Request: dataset.Request{Dataset: defaultDataset}}
 	var problems []export.FieldError
-	seen := map[string]bool{}
-	for _, f := range fields {
+	for i, f := range fields {
+		message := ""
 		switch {
-		case seen[f.name]:
-			problems = append(problems, export.FieldError{Field: f.name, Message: "is given twice"})
+		case repeated(fields, i):
+			message = "is given twice"
 		case f.name == "dataset":
-			if json.Unmarshal(f.value, &spec.Dataset) != nil || bytes.Equal(f.value, []byte("null")) {
-				problems = append(problems, export.FieldError{Field: f.name, Message: "must be a string"})
+			message = decodeInto(f.value, &request.Dataset, "must be a string")
+		case f.name == "validateOnly":
+			message = decodeInto(f.value, &request.validateOnly, "must be true or false")
+		case f.name == "columns":
+			message = decodeInto(f.value, &request.Columns, "must be a list of one or more column names")
+			if message == "" && len(request.Columns) == 0 {
+				message = "must be a list of one or more column names"
 			}
+		case f.name == "filters":
+			var more []export.FieldError
+			request.Filters, more = decodeFilters(f.value)
+			problems = append(problems, more...)
+		case f.name == "format" || f.name == "fileName":
+			message = "can't be chosen yet"
 		default:
-			problems = append(problems, export.FieldError{Field: f.name, Message: "is not a field of this request"})
+			message = "is not a field of this request"
 		}
-		seen[f.name] = true
+		if message != "" {
+			problems = append(problems, export.FieldError{Field: f.name, Message: message})
+		}
 	}
-	if len(problems) > 0 {
-		return export.Spec{}, invalid(problems...)
+	return request, problems, nil
+}
+
+// decodeInto decodes a value that must not be, or hold, null. It returns the
+// message if it can't.
+func decodeInto(value json.RawMessage, to any, message string) string {
+	if json.Unmarshal(value, to) != nil || bytes.Equal(value, []byte("null")) {
+		return message
 	}
-	return spec, nil
+	if names, ok := to.(*[]string); ok { // null in a list would be an empty string
+		var pointers []*string
+		if json.Unmarshal(value, &pointers) != nil || slices.Contains(pointers, nil) {
+			*names = nil
+			return message
+		}
+	}
+	return ""
+}
+
+func decodeFilters(value json.RawMessage) ([]dataset.GivenFilter, []export.FieldError) {
+	fields, err := object(value)
+	if err != nil {
+		return nil, []export.FieldError{{Field: "filters", Message: "must be an object"}}
+	}
+	var filters []dataset.GivenFilter
+	var problems []export.FieldError
+	for i, f := range fields {
+		filter, ok := decodeFilter(f)
+		switch {
+		case repeated(fields, i):
+			problems = append(problems, export.FieldError{Field: "filters." + f.name, Message: "is given twice"})
+		case !ok:
+			problems = append(problems, export.FieldError{Field: "filters." + f.name, Message: "must be a string, a number, or a list of those"})
+		default:
+			filters = append(filters, filter)
+		}
+	}
+	return filters, problems
+}
+
+// decodeFilter takes a scalar or a list of scalars; numbers keep their text.
+func decodeFilter(f field) (filter dataset.GivenFilter, ok bool) {
+	filter.Name = f.name
+	d := json.NewDecoder(bytes.NewReader(f.value))
+	d.UseNumber()
+	var value any
+	if d.Decode(&value) != nil {
+		return filter, false
+	}
+	list, isList := value.([]any)
+	if filter.IsList = isList; !isList {
+		list = []any{value}
+	}
+	for _, v := range list {
+		switch v := v.(type) {
+		case string:
+			filter.Values = append(filter.Values, dataset.Value{Text: v})
+		case json.Number:
+			filter.Values = append(filter.Values, dataset.Value{Text: v.String(), IsNumber: true})
+		default:
+			return filter, false
+		}
+	}
+	return filter, true
 }
 
 // readBody returns the body of a JSON request; an empty one stands for {}.
@@ -71,6 +148,11 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 type field struct {
 	name  string
 	value json.RawMessage
+}
+
+// repeated reports whether an earlier member has the name of member i.
+func repeated(fields []field, i int) bool {
+	return slices.ContainsFunc(fields[:i], func(f field) bool { return f.name == fields[i].name })
 }
 
 // object splits a JSON object into its members, in their order and with the

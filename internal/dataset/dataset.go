@@ -1,5 +1,6 @@
-// Package dataset is the catalog of what can be exported. It turns a spec
-// into a selection of plain values - relation, columns, key - and knows no
+// Package dataset is the catalog of what can be exported. It checks what a
+// caller asks for and brings it into normal form, and it turns a spec into a
+// selection of plain values: relation, columns, predicates, key. It knows no
 // SQL: that is package source's.
 package dataset
 
@@ -7,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 
 	"csvexport/internal/export"
 )
@@ -18,6 +20,7 @@ type Dataset struct {
 	// Key is a unique, NOT NULL key: the order of the rows in the file.
 	Key     []string `json:"key"`
 	Columns []Column `json:"columns"`
+	Filters []Filter `json:"filters"`
 }
 
 // Relation names a table or view in the database.
@@ -34,9 +37,10 @@ type Column struct {
 // Selection is what a spec asks of a dataset, resolved: everything that is
 // needed to read the rows.
 type Selection struct {
-	Relation Relation
-	Columns  []Column // in the file's order
-	Key      []string // the rows' order
+	Relation   Relation
+	Columns    []Column    // in the file's order
+	Predicates []Predicate // all of which a row must meet
+	Key        []string    // the rows' order
 }
 
 // Catalog holds the datasets by name.
@@ -57,22 +61,84 @@ func Default() Catalog {
 			{"subscription_tier"},
 			{"lifetime_value"},
 		},
+		Filters: []Filter{
+			{Name: "country_code", Column: "country_code", Operator: In, Type: Text, Pattern: "^[A-Z]{2}$", Hint: "two capital letters"},
+			{Name: "subscription_tier", Column: "subscription_tier", Operator: In, Type: Text, MaxLength: 50},
+			{Name: "lifetime_value_min", Column: "lifetime_value", Operator: AtLeast, Type: Decimal},
+			{Name: "lifetime_value_max", Column: "lifetime_value", Operator: AtMost, Type: Decimal},
+			{Name: "signup_date_from", Column: "signup_date", Operator: AtLeast, Type: Timestamp},
+			{Name: "signup_date_to", Column: "signup_date", Operator: AtMost, Type: Timestamp},
+		},
 	}
 	return Catalog{users.Name: users}
 }
 
-// Resolve returns the dataset that the spec names and what the spec selects
-// of it. The error is an InvalidRequest that names the field.
-func (c Catalog) Resolve(spec export.Spec) (Dataset, Selection, error) {
-	d, ok := c[spec.Dataset]
+// Request is what a caller asks for.
+type Request struct {
+	Dataset string
+	Filters []GivenFilter
+	Columns []string // nil for all
+}
+
+// Spec checks a request and returns its normal form, or every problem that it
+// has.
+func (c Catalog) Spec(r Request) (export.Spec, []export.FieldError) {
+	d, ok := c[r.Dataset]
 	if !ok {
-		return Dataset{}, Selection{}, &export.Error{
-			Code:    export.InvalidRequest,
-			Message: "The request names a dataset that doesn't exist.",
-			Fields:  []export.FieldError{{Field: "dataset", Message: "no dataset has this name"}},
+		return export.Spec{}, []export.FieldError{{Field: "dataset", Message: "there is no dataset of this name"}}
+	}
+	filters, problems := d.normalize(r.Filters)
+	columns, more := d.normalizeColumns(r.Columns)
+	return export.Spec{Dataset: d.Name, Filters: filters, Columns: columns}, append(problems, more...)
+}
+
+// normalizeColumns checks the names of columns. All of them in the dataset's
+// order are the same as none.
+func (d Dataset) normalizeColumns(names []string) ([]string, []export.FieldError) {
+	var problems []export.FieldError
+	for i, name := range names {
+		switch {
+		case !slices.Contains(d.columnNames(), name):
+			problems = append(problems, export.FieldError{Field: "columns", Message: "there is no column " + quote(name)})
+		case slices.Contains(names[:i], name):
+			problems = append(problems, export.FieldError{Field: "columns", Message: quote(name) + " is named twice"})
 		}
 	}
-	return d, Selection{Relation: d.Relation, Columns: d.Columns, Key: d.Key}, nil
+	if slices.Equal(names, d.columnNames()) {
+		return nil, nil
+	}
+	return names, problems
+}
+
+func (d Dataset) columnNames() []string {
+	names := make([]string, len(d.Columns))
+	for i, c := range d.Columns {
+		names[i] = c.Name
+	}
+	return names
+}
+
+// Resolve returns what a spec selects. It was right when it was made, for the
+// dataset's definition of that fingerprint: the error is DatasetChanged when
+// the definition is another now.
+func (c Catalog) Resolve(spec export.Spec, fingerprint string) (Selection, error) {
+	d, ok := c[spec.Dataset]
+	if !ok || d.Fingerprint() != fingerprint {
+		return Selection{}, export.Errorf(export.DatasetChanged, "The dataset's definition changed after the export was requested. Please request it again.")
+	}
+	sel := Selection{Relation: d.Relation, Columns: d.Columns, Key: d.Key}
+	if spec.Columns != nil {
+		sel.Columns = make([]Column, len(spec.Columns))
+		for i, name := range spec.Columns {
+			sel.Columns[i] = d.Columns[slices.Index(d.columnNames(), name)]
+		}
+	}
+	for _, f := range d.Filters {
+		if values, given := spec.Filters[f.Name]; given {
+			sel.Predicates = append(sel.Predicates, f.predicate(values))
+		}
+	}
+	return sel, nil
 }
 
 // Fingerprint identifies the dataset's definition: it changes when anything

@@ -61,6 +61,10 @@ type Export struct {
 // the same have equal specs.
 type Spec struct {
 	Dataset string `json:"dataset"`
+	// Filters holds the values of each filter by its name; see dataset.Filter.
+	Filters map[string][]string `json:"filters,omitempty"`
+	// Columns are the file's columns in their order; nil for the dataset's.
+	Columns []string `json:"columns,omitempty"`
 }
 
 // Progress is what the current attempt has done so far.

@@ -33,12 +33,9 @@ func (r *Runner) attempt(ctx context.Context, log *slog.Logger, e export.Export)
 	ctx, stop := keepLease(ctx, log, r.Jobs, e, p)
 	defer stop()
 
-	d, sel, err := r.Catalog.Resolve(e.Spec)
-	if err != nil || d.Fingerprint() != e.DatasetFingerprint {
-		return export.Result{}, &export.Error{
-			Code: export.DatasetChanged, Err: err,
-			Message: "The dataset's definition changed after the export was requested. Please request it again.",
-		}
+	sel, err := r.Catalog.Resolve(e.Spec, e.DatasetFingerprint)
+	if err != nil {
+		return export.Result{}, err
 	}
 	r.clearEarlier(ctx, log, e)
 

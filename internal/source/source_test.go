@@ -23,7 +23,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // users is the default catalog's selection of all rows.
 func users(t *testing.T) dataset.Selection {
 	t.Helper()
-	_, sel, err := dataset.Default().Resolve(export.Spec{Dataset: "users"})
+	return selection(t, export.Spec{Dataset: "users"})
+}
+
+func selection(t *testing.T, spec export.Spec) dataset.Selection {
+	t.Helper()
+	catalog := dataset.Default()
+	sel, err := catalog.Resolve(spec, catalog["users"].Fingerprint())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,6 +93,61 @@ func TestReader_Copy_equalsPsql(t *testing.T) {
 			}
 			if rows != int64(n) {
 				t.Errorf("rows = %d, want %d", rows, n)
+			}
+		})
+	}
+}
+
+// Filters and columns, with the SQL that they mean written by hand.
+func TestReader_Copy_selections(t *testing.T) {
+	url := servertest.Database(t)
+	servertest.Users(t, url, 5000)
+	servertest.PSQL(t, url, `UPDATE users SET subscription_tier = 'it''s \\ "x"' WHERE id % 17 = 0`)
+	snap := snapshot(t, open(t, url), uuid.NewString(), 1)
+	for _, test := range []struct {
+		name    string
+		filters map[string][]string
+		columns []string
+		sql     string
+	}{
+		{"one country", map[string][]string{"country_code": {"DE"}}, nil, "SELECT * FROM users WHERE country_code = 'DE'"},
+		{"countries", map[string][]string{"country_code": {"DE", "FR"}}, nil, "SELECT * FROM users WHERE country_code IN ('DE', 'FR')"},
+		{"hostile tier", map[string][]string{"subscription_tier": {`it's \ "x"`}}, nil, `SELECT * FROM users WHERE subscription_tier = 'it''s \ "x"'`},
+		{"injection", map[string][]string{"subscription_tier": {`' OR 1=1 --`}}, nil, "SELECT * FROM users WHERE false"},
+		{"least value", map[string][]string{"lifetime_value_min": {"12.34"}}, nil, "SELECT * FROM users WHERE lifetime_value >= 12.34"},
+		{"greatest value", map[string][]string{"lifetime_value_max": {"12.34"}}, nil, "SELECT * FROM users WHERE lifetime_value <= 12.34"},
+		{
+			"days",
+			map[string][]string{"signup_date_from": {"2024-01-02T00:00:00Z"}, "signup_date_to": {"2024-01-03"}},
+			nil,
+			"SELECT * FROM users WHERE signup_date >= '2024-01-02 00:00+00' AND signup_date < '2024-01-04 00:00+00'",
+		},
+		{
+			"until a moment",
+			map[string][]string{"signup_date_to": {"2024-01-01T00:10:00.01Z"}},
+			nil,
+			"SELECT * FROM users WHERE signup_date <= '2024-01-01 00:10:00.01+00'",
+		},
+		{
+			"all at once",
+			map[string][]string{"country_code": {"US"}, "subscription_tier": {"premium"}, "lifetime_value_min": {"3"}},
+			[]string{"email", "id"},
+			"SELECT email, id FROM users WHERE country_code = 'US' AND subscription_tier = 'premium' AND lifetime_value >= 3",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			sel := selection(t, export.Spec{Dataset: "users", Filters: test.filters, Columns: test.columns})
+			r := reader(t, snap)
+			var got bytes.Buffer
+			n, err := r.Copy(t.Context(), sel, source.Plan(sel)[0], &got)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := servertest.PSQL(t, url, "COPY ("+test.sql+" ORDER BY id) TO STDOUT (FORMAT csv, HEADER)"); got.String() != want {
+				t.Errorf("%d bytes differ from psql's %d", got.Len(), len(want))
+			}
+			if counted, err := r.Count(t.Context(), sel); err != nil || counted != n {
+				t.Errorf("counted %d rows (%v), copied %d", counted, err, n)
 			}
 		})
 	}

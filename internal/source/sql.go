@@ -44,9 +44,29 @@ func selectSQL(sel dataset.Selection) string {
 	for i, c := range sel.Columns {
 		names[i] = c.Name
 	}
-	return "SELECT " + columnsSQL(names) + " FROM " + relationSQL(sel.Relation) + " ORDER BY " + columnsSQL(sel.Key)
+	return "SELECT " + columnsSQL(names) + fromSQL(sel) + " ORDER BY " + columnsSQL(sel.Key)
 }
 
-func countSQL(sel dataset.Selection) string {
-	return "SELECT count(*) FROM " + relationSQL(sel.Relation)
+func countSQL(sel dataset.Selection) string { return "SELECT count(*)" + fromSQL(sel) }
+
+func fromSQL(sel dataset.Selection) string {
+	sql := " FROM " + relationSQL(sel.Relation)
+	for i, p := range sel.Predicates {
+		sql += []string{" WHERE ", " AND "}[min(i, 1)] + predicateSQL(p)
+	}
+	return sql
+}
+
+// predicateSQL leaves its literals without a type, so that they take the
+// column's and its indexes can be used.
+func predicateSQL(p dataset.Predicate) string {
+	values := make([]string, len(p.Values))
+	for i, v := range p.Values {
+		values[i] = literal(v)
+	}
+	list := strings.Join(values, ", ")
+	operators := map[dataset.Operator]string{
+		dataset.In: " IN (" + list + ")", dataset.AtLeast: " >= " + list, dataset.AtMost: " <= " + list, dataset.Before: " < " + list,
+	}
+	return pgx.Identifier{p.Column}.Sanitize() + operators[p.Operator]
 }
