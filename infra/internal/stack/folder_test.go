@@ -15,11 +15,16 @@ import (
 	"csvexport/infra/internal/stack"
 )
 
+// held keeps hold's folders from the garbage collector, which would close their locks.
+var held []*stack.Folder
+
 // hold is the main function of a program that holds the stacks "held" and, ephemeral, "run-1" until SIGTERM.
 func hold(root string) {
-	_, err := stack.Open(root, "held", false)
+	first, err := stack.Open(root, "held", false)
 	if err == nil {
-		_, err = stack.Open(root, "run-1", true)
+		var second *stack.Folder
+		second, err = stack.Open(root, "run-1", true)
+		held = append(held, first, second)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
