@@ -106,6 +106,9 @@ func TestUpload(t *testing.T) {
 			if !bytes.Equal(body, data) {
 				t.Error("the object isn't what was written")
 			}
+			if got := out.Metadata["export-token"]; got != "token" {
+				t.Errorf("metadata %v: other versions look for export-token", out.Metadata)
+			}
 			if *out.ContentType != "application/gzip" || out.ContentEncoding != nil {
 				t.Errorf("Content-Type %q, Content-Encoding %v", *out.ContentType, out.ContentEncoding)
 			}

@@ -11,9 +11,14 @@ import (
 	"time"
 )
 
-// payload is what range i holds: so many bytes, all telling the range.
+// payload is what range i holds: so many bytes, which tell the range and the
+// place in it.
 func payload(i, size int) []byte {
-	return bytes.Repeat([]byte{byte('A' + i%50)}, size)
+	b := make([]byte, size)
+	for at := range b {
+		b[at] = byte(i ^ at ^ at>>8 ^ at>>16)
+	}
+	return b
 }
 
 // slowWriter takes a while for each write, and watches what is held back.

@@ -217,11 +217,12 @@ func TestSnapshot_errors(t *testing.T) {
 	for _, test := range []struct {
 		name, prepare, url string
 		want               export.Code
+		says               string
 	}{
-		{"column renamed", "ALTER TABLE users RENAME name TO full_name", url, export.SourceRejected},
-		{"no permission", "CREATE ROLE " + quoted + " LOGIN PASSWORD 'x'", as(t, url, role), export.SourceRejected},
-		{"table dropped", "DROP TABLE users", url, export.SourceRejected},
-		{"nobody listens", "SELECT 1", "postgres://u:p@127.0.0.1:1/db", export.SourceUnavailable},
+		{"column renamed", "ALTER TABLE users RENAME name TO full_name", url, export.SourceRejected, "A column"},
+		{"no permission", "CREATE ROLE " + quoted + " LOGIN PASSWORD 'x'", as(t, url, role), export.SourceRejected, "may not read"},
+		{"table dropped", "DROP TABLE users", url, export.SourceRejected, "table doesn't exist"},
+		{"nobody listens", "SELECT 1", "postgres://u:p@127.0.0.1:1/db", export.SourceUnavailable, "can't be reached"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			servertest.PSQL(t, url, test.prepare)
@@ -239,8 +240,8 @@ func TestSnapshot_errors(t *testing.T) {
 				_, err = r.Copy(t.Context(), users(t), source.Plan(users(t))[0], &bytes.Buffer{})
 				return err
 			}()
-			if export.CodeOf(err) != test.want {
-				t.Errorf("error %v has code %s, want %s", err, export.CodeOf(err), test.want)
+			if export.CodeOf(err) != test.want || !strings.Contains(export.MessageOf(err), test.says) {
+				t.Errorf("error %v has code %s and message %q, want %s and %q", err, export.CodeOf(err), export.MessageOf(err), test.want, test.says)
 			}
 		})
 	}
