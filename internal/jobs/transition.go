@@ -158,8 +158,9 @@ func (s *Store) Release(ctx context.Context, e export.Export, dueAt time.Time) e
 // the message that it sent. The error is Conflict when e changed since it was
 // read.
 func (s *Store) Postpone(ctx context.Context, e export.Export, dueAt time.Time) error {
-	item := s.job(e, e.Phase, "SET dueAt = :due, sends = sends + :one", values{":due": formatTime(dueAt), ":one": 1})
-	return s.update(ctx, "postpone export "+e.ID, export.Conflict, item.Update)
+	u := s.job(e, e.Phase, "SET dueAt = :due, sends = :sends", values{":due": formatTime(dueAt), ":sends": e.Sends + 1, ":read": e.Sends}).Update
+	u.ConditionExpression = new(*u.ConditionExpression + " AND sends = :read") // a repeated call changes nothing
+	return s.update(ctx, "postpone export "+e.ID, export.Conflict, u)
 }
 
 // Expire makes a completed export, whose time is over, expired. It stays due

@@ -6,11 +6,14 @@
 package localaws
 
 import (
+	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -38,7 +41,23 @@ func config(endpoint string) aws.Config {
 		Region:       Region,
 		Credentials:  credentials.NewStaticCredentialsProvider(AccessKey, SecretKey, ""),
 		BaseEndpoint: aws.String(endpoint),
+		HTTPClient:   &httpClient{awshttp.NewBuildableClient()},
 	}
+}
+
+// httpClient hides WriteTo of smithy-go's request bodies from net/http, which
+// else may break a connection before the answer is read: a received message
+// would be lost for its visibility timeout. See the product's awsconfig.
+type httpClient struct {
+	*awshttp.BuildableClient
+}
+
+// Do implements the SDK's HTTPClient.
+func (c *httpClient) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = struct{ io.ReadCloser }{r.Body}
+	}
+	return c.BuildableClient.Do(r)
 }
 
 // S3Client returns a client that uses path-style addresses.
