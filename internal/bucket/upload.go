@@ -68,9 +68,6 @@ func (b *Bucket) NewUpload(ctx context.Context, object Object, started func(ctx 
 	return &Upload{bucket: b, object: object, started: started, ctx: ctx, cancel: cancel, inFlight: group}
 }
 
-// Size is the number of bytes written so far.
-func (u *Upload) Size() int64 { return u.size }
-
 // Write adds p. It blocks while all the requests allowed are in flight, and
 // returns the error of an earlier part that couldn't be sent.
 func (u *Upload) Write(p []byte) (int, error) {

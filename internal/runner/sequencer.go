@@ -61,7 +61,6 @@ func (s *sequencer) slot(i int) *slot {
 type slot struct {
 	sequencer *sequencer
 	index     int
-	written   int64 // bytes; read it after Close
 
 	// Guarded by the sequencer's mutex.
 	chunks   [][]byte
@@ -84,7 +83,6 @@ func (sl *slot) Write(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	sl.written += int64(len(p))
 	return len(p), nil
 }
 
