@@ -7,11 +7,36 @@ import (
 
 	"csvexport/internal/api"
 	"csvexport/internal/apigw"
+	"csvexport/internal/awsconfig"
+	"csvexport/internal/bucket"
 	"csvexport/internal/config"
+	"csvexport/internal/jobs"
+	"csvexport/internal/queue"
+	"csvexport/internal/source"
 )
 
-func main() { apigw.Start(build) }
+func main() { apigw.Start(build, config.Table, config.Queue, config.Bucket, config.Database) }
 
-func build(context.Context, config.Config) (http.Handler, error) {
-	return api.Health{}, nil
+func build(ctx context.Context, cfg config.Config) (http.Handler, error) {
+	aws, err := awsconfig.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &api.Health{Checks: []api.Check{
+		{Name: "postgres", Ping: func(ctx context.Context) error {
+			// Not earlier: /health itself needs no secret.
+			url, err := awsconfig.DatabaseURL(ctx, aws, cfg.DatabaseURL, cfg.DatabaseSecretARN)
+			if err != nil {
+				return err
+			}
+			database, err := source.New(url)
+			if err != nil {
+				return err
+			}
+			return database.Ping(ctx)
+		}},
+		{Name: "dynamodb", Ping: jobs.New(aws, cfg.TableName).Ping},
+		{Name: "sqs", Ping: queue.New(aws, cfg.QueueURL).Ping},
+		{Name: "s3", Ping: bucket.New(aws, cfg.BucketName, "").Ping},
+	}}, nil
 }

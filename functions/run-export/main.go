@@ -5,16 +5,15 @@ package main
 import (
 	"context"
 	"log/slog"
-	"os"
 
 	"github.com/aws/aws-lambda-go/events"
-	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/google/uuid"
 
 	"csvexport/internal/awsconfig"
 	"csvexport/internal/bucket"
 	"csvexport/internal/config"
 	"csvexport/internal/dataset"
+	"csvexport/internal/function"
 	"csvexport/internal/jobs"
 	"csvexport/internal/publish"
 	"csvexport/internal/queue"
@@ -22,35 +21,23 @@ import (
 	"csvexport/internal/source"
 )
 
-func main() {
-	if err := run(context.Background(), os.Getenv); err != nil {
-		slog.Error("function not started", "error", err)
-		os.Exit(1)
-	}
-}
+func main() { function.Start(build, config.Table, config.Queue, config.Bucket, config.Database) }
 
-func run(ctx context.Context, getenv func(string) string) error {
-	cfg, err := config.Load(getenv, config.Table, config.Queue, config.Bucket, config.Database)
-	if err != nil {
-		return err
-	}
-	slog.SetDefault(cfg.Logger(os.Stdout))
+func build(ctx context.Context, cfg config.Config) (any, error) {
 	aws, err := awsconfig.Load(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	databaseURL := cfg.DatabaseURL
-	if databaseURL == "" {
-		if databaseURL, err = awsconfig.DatabaseURL(ctx, aws, cfg.DatabaseSecretARN); err != nil {
-			return err
-		}
-	}
-	database, err := source.New(databaseURL)
+	url, err := awsconfig.DatabaseURL(ctx, aws, cfg.DatabaseURL, cfg.DatabaseSecretARN)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	database, err := source.New(url)
+	if err != nil {
+		return nil, err
 	}
 	store, files := jobs.New(aws, cfg.TableName), bucket.New(aws, cfg.BucketName, cfg.S3PublicURL)
-	lambda.Start(handler(&runner.Runner{
+	return handler(&runner.Runner{
 		Jobs:        store,
 		Queue:       queue.New(aws, cfg.QueueURL),
 		Bucket:      files,
@@ -60,8 +47,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 		Connections: cfg.Connections,
 		Worker:      "run-export " + uuid.NewString(),
 		FileTTL:     cfg.FileTTL,
-	}))
-	return nil
+	}), nil
 }
 
 // handler runs the messages of an event. Those that have served their purpose

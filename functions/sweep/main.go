@@ -4,37 +4,25 @@ package main
 
 import (
 	"context"
-	"log/slog"
-	"os"
 
-	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/google/uuid"
 
 	"csvexport/internal/awsconfig"
 	"csvexport/internal/bucket"
 	"csvexport/internal/config"
+	"csvexport/internal/function"
 	"csvexport/internal/jobs"
 	"csvexport/internal/publish"
 	"csvexport/internal/queue"
 	"csvexport/internal/sweeper"
 )
 
-func main() {
-	if err := run(context.Background(), os.Getenv); err != nil {
-		slog.Error("function not started", "error", err)
-		os.Exit(1)
-	}
-}
+func main() { function.Start(build, config.Table, config.Queue, config.Bucket) }
 
-func run(ctx context.Context, getenv func(string) string) error {
-	cfg, err := config.Load(getenv, config.Table, config.Queue, config.Bucket)
-	if err != nil {
-		return err
-	}
-	slog.SetDefault(cfg.Logger(os.Stdout))
+func build(ctx context.Context, cfg config.Config) (any, error) {
 	aws, err := awsconfig.Load(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	store, files := jobs.New(aws, cfg.TableName), bucket.New(aws, cfg.BucketName, cfg.S3PublicURL)
 	s := &sweeper.Sweeper{
@@ -44,6 +32,5 @@ func run(ctx context.Context, getenv func(string) string) error {
 		Publisher: &publish.Publisher{Jobs: store, Bucket: files, FileTTL: cfg.FileTTL},
 		Worker:    "sweep " + uuid.NewString(),
 	}
-	lambda.Start(s.Sweep)
-	return nil
+	return s.Sweep, nil
 }

@@ -48,6 +48,11 @@ func do(t *testing.T, h http.Handler, owner, method, id, contentType, body strin
 	if contentType != "" {
 		r.Header.Set("Content-Type", contentType)
 	}
+	return serve(t, h, r)
+}
+
+func serve(t *testing.T, h http.Handler, r *http.Request) (*httptest.ResponseRecorder, map[string]any) {
+	t.Helper()
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	var answer map[string]any
@@ -165,15 +170,30 @@ func TestCreateExport_refuses(t *testing.T) {
 			if w.Code != test.status || problem["code"] != test.code || problem["requestId"] != "r-1" {
 				t.Errorf("status %d, problem %v", w.Code, problem)
 			}
-			var fields []string
-			list, _ := problem["errors"].([]any)
-			for _, e := range list {
-				fields = append(fields, e.(map[string]any)["field"].(string))
-			}
-			if got := strings.TrimSpace(strings.Join(fields, " ")); got != test.fields {
+			if got := fields(problem); got != test.fields {
 				t.Errorf("fields %q, want %q", got, test.fields)
 			}
 		})
+	}
+}
+
+// fields are the fields that a problem document names.
+func fields(problem map[string]any) string {
+	var names []string
+	list, _ := problem["errors"].([]any)
+	for _, e := range list {
+		names = append(names, e.(map[string]any)["field"].(string))
+	}
+	return strings.TrimSpace(strings.Join(names, " "))
+}
+
+// A request field of a later version isn't accepted and ignored.
+func TestCreateExport_idempotencyKey(t *testing.T) {
+	f := newFixture(t)
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil)
+	r.Header.Set("Idempotency-Key", "k")
+	if w, problem := serve(t, f.create, r); w.Code != http.StatusBadRequest || fields(problem) != "Idempotency-Key" {
+		t.Errorf("status %d, %v", w.Code, problem)
 	}
 }
 

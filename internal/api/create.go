@@ -65,6 +65,9 @@ func (h *CreateExport) spec(w http.ResponseWriter, r *http.Request) (spec export
 	if err != nil {
 		return export.Spec{}, false, err
 	}
+	if r.Header.Get("Idempotency-Key") != "" {
+		problems = append(problems, export.FieldError{Field: "Idempotency-Key", Message: "can't be given yet"})
+	}
 	spec, more := h.Catalog.Spec(request.Request)
 	if problems = append(problems, more...); len(problems) > 0 {
 		return export.Spec{}, false, invalid(problems...)

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,7 +14,8 @@ import (
 
 // DownloadExport answers GET /exports/{id}/download with a presigned URL,
 // signed anew for each request: as a redirect, or as JSON for those who
-// accept that.
+// accept that. It answers HEAD with the headers of the file itself, because a
+// URL that was presigned for GET refuses HEAD.
 type DownloadExport struct {
 	Jobs       *jobs.Store
 	Bucket     *bucket.Bucket
@@ -41,6 +44,9 @@ func (h *DownloadExport) serve(w http.ResponseWriter, r *http.Request) error {
 	if err := downloadable(e, now); err != nil {
 		return err
 	}
+	if r.Method == http.MethodHead {
+		return h.head(w, r, e)
+	}
 	ttl := min(h.PresignTTL, e.ExpiresAt.Sub(now))
 	url, err := h.Bucket.PresignGet(r.Context(), e.Result.Key, e.FileName(), ttl)
 	if err != nil {
@@ -57,18 +63,44 @@ func (h *DownloadExport) serve(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
+// head answers with the file's headers. API Gateway makes Content-Length
+// itself, of the body that a HEAD doesn't have (API Gateway Developer Guide,
+// "Important notes"), so the size stands in a header of our own.
+func (h *DownloadExport) head(w http.ResponseWriter, r *http.Request, e export.Export) error {
+	file, err := h.Bucket.Head(r.Context(), e.Result.Key)
+	if err != nil {
+		return &export.Error{Code: export.Unavailable, Message: "The file's storage can't be reached. Please try again.", Err: err}
+	}
+	if !file.Exists {
+		return fmt.Errorf("export %s is completed but its file %s is missing", e.ID, e.Result.Key)
+	}
+	header := w.Header()
+	header.Set("Content-Type", file.ContentType)
+	header.Set("Content-Disposition", bucket.Attachment(e.FileName()))
+	header.Set("Accept-Ranges", "bytes")
+	header.Set("ETag", file.ETag)
+	header.Set("Last-Modified", file.LastModified.UTC().Format(http.TimeFormat))
+	checksum := viewChecksum(e.Result.CRC32)
+	header.Set("X-Amz-Checksum-Crc32", checksum.Value)
+	header.Set("X-Amz-Checksum-Type", checksum.Type)
+	header.Set("X-Export-Bytes", strconv.FormatInt(file.Size, 10))
+	header.Set("X-Export-Rows", strconv.FormatInt(e.Result.Rows, 10))
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
 // downloadable returns nil when e has a file.
 func downloadable(e export.Export, now time.Time) error {
-	switch {
-	case e.Status == export.Completed && now.Before(e.ExpiresAt):
+	switch e.StatusAt(now) {
+	case export.Completed:
 		return nil
-	case e.Status == export.Completed, e.Status == export.Expired:
+	case export.Expired:
 		return export.Errorf(export.Gone, "The export's file has expired.")
-	case e.Status == export.Deleted:
+	case export.Deleted:
 		return export.Errorf(export.Gone, "The export's file was deleted.")
-	case e.Status == export.Cancelled:
+	case export.Cancelled:
 		return export.Errorf(export.ExportFailed, "The export was cancelled.")
-	case e.Failure != nil:
+	case export.Failed:
 		return export.Errorf(export.ExportFailed, "The export failed: %s", e.Failure.Message)
 	default:
 		return export.Errorf(export.NotReady, "The export isn't finished yet; ask for its status.")

@@ -76,12 +76,9 @@ type consistencyView struct {
 
 func view(e export.Export, now time.Time) exportView {
 	v := exportView{
-		ExportID: e.ID, Status: e.Status, Phase: orNull(e.Phase), Done: e.Status.Done(), Dataset: e.Spec.Dataset,
+		ExportID: e.ID, Status: e.StatusAt(now), Phase: orNull(e.Phase), Done: e.Status.Done(), Dataset: e.Spec.Dataset,
 		Progress: viewProgress(e), Attempts: e.Attempt,
 		CreatedAt: orNull(e.CreatedAt.UTC()), StartedAt: orNull(e.StartedAt), CompletedAt: orNull(e.CompletedAt), ExpiresAt: orNull(e.ExpiresAt),
-	}
-	if e.Status == export.Completed && e.ExpiresAt.Before(now) { // the sweeper hasn't come by yet
-		v.Status = export.Expired
 	}
 	if e.Failure != nil {
 		v.Error, v.ErrorCode = &e.Failure.Message, &e.Failure.Code

@@ -20,6 +20,8 @@ type problem struct {
 	RequestID string              `json:"requestId"`
 	Errors    []export.FieldError `json:"errors,omitempty"`
 	Error     string              `json:"error"`
+	// Checks are those of a deep health request.
+	Checks map[string]checkView `json:"checks,omitempty"`
 }
 
 // statuses is the one table from codes to HTTP. Any other code is Internal:
@@ -56,6 +58,9 @@ func writeProblem(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	if e, ok := errors.AsType[*export.Error](err); ok && known {
 		p.Errors = e.Fields
+	}
+	if e, ok := errors.AsType[*unhealthy](err); ok {
+		p.Checks = e.checks
 	}
 	b, err := json.Marshal(p)
 	if err != nil { // strings and numbers always encode

@@ -10,43 +10,29 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"os"
 	"runtime/debug"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/aws/aws-lambda-go/events"
-	"github.com/aws/aws-lambda-go/lambda"
 
 	"csvexport/internal/api"
 	"csvexport/internal/config"
+	"csvexport/internal/function"
 )
 
 // anonymous owns what is exported while no authorizer names an owner.
 const anonymous = "anonymous"
 
-// Start loads the settings, of which required must be there, builds the
-// handler and serves invocations. It doesn't return. A function whose
-// settings are wrong ends with all of them named in its log.
+// Start starts the function whose handler build builds; see function.Start.
 func Start(build func(context.Context, config.Config) (http.Handler, error), required ...config.Setting) {
-	if err := run(context.Background(), os.Getenv, build, required); err != nil {
-		slog.Error("function not started", "error", err)
-		os.Exit(1)
-	}
-}
-
-func run(ctx context.Context, getenv func(string) string, build func(context.Context, config.Config) (http.Handler, error), required []config.Setting) error {
-	cfg, err := config.Load(getenv, required...)
-	if err != nil {
-		return err
-	}
-	slog.SetDefault(cfg.Logger(os.Stdout))
-	h, err := build(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	lambda.StartWithOptions(Handler(h), lambda.WithContext(ctx))
-	return nil
+	function.Start(func(ctx context.Context, cfg config.Config) (any, error) {
+		h, err := build(ctx, cfg)
+		if err != nil {
+			return nil, err
+		}
+		return Handler(h), nil
+	}, required...)
 }
 
 // Handler adapts h to API Gateway's events. A panic of h is an internal

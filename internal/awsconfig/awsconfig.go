@@ -44,10 +44,13 @@ func (c *httpClient) Do(r *http.Request) (*http.Response, error) {
 	return c.BuildableClient.Do(r)
 }
 
-// DatabaseURL reads the secret arn, which holds a connection in the JSON form
-// that RDS writes (Secrets Manager User Guide, "JSON structure of secrets"),
-// and returns it as a connection URL.
-func DatabaseURL(ctx context.Context, cfg aws.Config, arn string) (string, error) {
+// DatabaseURL returns the given connection URL, or where that is empty the one
+// in the secret arn, which holds a connection in the JSON form that RDS writes
+// (Secrets Manager User Guide, "JSON structure of secrets").
+func DatabaseURL(ctx context.Context, cfg aws.Config, given, arn string) (string, error) {
+	if given != "" {
+		return given, nil
+	}
 	out, err := secretsmanager.NewFromConfig(cfg).GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &arn})
 	if err != nil {
 		return "", fmt.Errorf("read secret %s: %w", arn, err)

@@ -66,9 +66,12 @@ type Object struct {
 
 // Head is what a HEAD of a key tells.
 type Head struct {
-	Exists bool
-	Size   int64
-	Token  string
+	Exists       bool
+	Size         int64
+	Token        string
+	ContentType  string
+	ETag         string // with its quotes
+	LastModified time.Time
 }
 
 // Head asks whether there is an object under key. An error means that it is
@@ -87,7 +90,16 @@ func (b *Bucket) Head(ctx context.Context, key string) (Head, error) {
 			Err: fmt.Errorf("head %s: %w", key, err),
 		}
 	}
-	return Head{Exists: true, Size: aws.ToInt64(out.ContentLength), Token: out.Metadata[tokenMetadata]}, nil
+	return Head{
+		Exists: true, Size: aws.ToInt64(out.ContentLength), Token: out.Metadata[tokenMetadata],
+		ContentType: aws.ToString(out.ContentType), ETag: aws.ToString(out.ETag), LastModified: aws.ToTime(out.LastModified),
+	}, nil
+}
+
+// Ping asks whether the bucket is there and may be read.
+func (b *Bucket) Ping(ctx context.Context) error {
+	_, err := b.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &b.name})
+	return translate(ctx, "ping", err)
 }
 
 // Delete removes the object under key; a missing one is fine.
@@ -104,12 +116,18 @@ func (b *Bucket) PresignGet(ctx context.Context, key, fileName string, ttl time.
 	req, err := b.presign.PresignGetObject(ctx, &s3.GetObjectInput{
 		Bucket:                     &b.name,
 		Key:                        &key,
-		ResponseContentDisposition: aws.String(mime.FormatMediaType("attachment", map[string]string{"filename": fileName})),
+		ResponseContentDisposition: aws.String(Attachment(fileName)),
 	}, s3.WithPresignExpires(ttl))
 	if err != nil {
 		return "", translate(ctx, "presign "+key, err)
 	}
 	return req.URL, nil
+}
+
+// Attachment is the Content-Disposition that saves a download under a name
+// (RFC 6266).
+func Attachment(fileName string) string {
+	return mime.FormatMediaType("attachment", map[string]string{"filename": fileName})
 }
 
 // crc32Header is a CRC-32 as S3's headers carry it: base64, big endian.

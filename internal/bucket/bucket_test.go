@@ -99,10 +99,14 @@ func TestUpload(t *testing.T) {
 				t.Fatal(err)
 			}
 			head, err := b.Head(t.Context(), key)
-			if want := (bucket.Head{Exists: true, Size: int64(test.size), Token: "token"}); err != nil || head != want {
-				t.Errorf("head %+v, error %v", head, err)
-			}
 			out, body := get(t, bucketName)
+			want := bucket.Head{
+				Exists: true, Size: int64(test.size), Token: "token",
+				ContentType: "application/gzip", ETag: *out.ETag, LastModified: *out.LastModified,
+			}
+			if err != nil || head != want {
+				t.Errorf("head %+v, want %+v, error %v", head, want, err)
+			}
 			if !bytes.Equal(body, data) {
 				t.Error("the object isn't what was written")
 			}

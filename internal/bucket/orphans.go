@@ -43,3 +43,25 @@ func (b *Bucket) AbortUpload(ctx context.Context, key, id string) error {
 	}
 	return translate(ctx, "abort upload of "+key, err)
 }
+
+// Clear removes everything that writers may have left under the given keys:
+// the open uploads of keys that start with prefix, then the objects. It
+// returns how many uploads there were.
+func (b *Bucket) Clear(ctx context.Context, prefix string, keys []string) (uploads int, err error) {
+	open, err := b.OpenUploads(ctx, prefix)
+	if err != nil {
+		return 0, err
+	}
+	for _, u := range open {
+		if err := b.AbortUpload(ctx, u.Key, u.ID); err != nil {
+			return 0, err
+		}
+	}
+	// An upload that was completed before its abort has become an object.
+	for _, key := range keys {
+		if err := b.Delete(ctx, key); err != nil {
+			return 0, err
+		}
+	}
+	return len(open), nil
+}

@@ -94,6 +94,15 @@ func (e Export) Percentage() int {
 	}
 }
 
+// StatusAt is e's status for callers: a file whose time is over is expired,
+// also before the sweeper has come by.
+func (e Export) StatusAt(now time.Time) Status {
+	if e.Status == Completed && !now.Before(e.ExpiresAt) {
+		return Expired
+	}
+	return e.Status
+}
+
 // Snapshot says which state of the database an attempt reads.
 type Snapshot struct {
 	AsOf  time.Time

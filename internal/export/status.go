@@ -18,6 +18,9 @@ const (
 	Deleted    Status = "deleted"
 )
 
+// Statuses are all of them.
+var Statuses = []Status{Processing, Completed, Failed, Cancelled, Expired, Deleted}
+
 // Done reports whether no more work will be done for an export in s.
 func (s Status) Done() bool { return s != Processing }
 

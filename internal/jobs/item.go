@@ -3,6 +3,7 @@ package jobs
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
@@ -115,6 +116,16 @@ func newItems(e export.Export) (jobItem, runItem, error) {
 		DueShard:  dueShard, DueAt: formatTime(e.DueAt),
 	}
 	return job, runItem{PK: exportPK(e.ID), SK: runSK}, nil
+}
+
+// outlived reports whether an item's ttl has passed.
+func outlived(item map[string]types.AttributeValue, now time.Time) bool {
+	n, ok := item["ttl"].(*types.AttributeValueMemberN)
+	if !ok {
+		return false
+	}
+	ttl, err := strconv.ParseInt(n.Value, 10, 64)
+	return err == nil && ttl < now.Unix()
 }
 
 // decode makes an export of its two items.

@@ -73,39 +73,72 @@ func (s *Store) countActive(owner string, n int) types.TransactWriteItem {
 // Get returns an export as it is now. The error is NotFound for an unknown
 // id, and for a record that has outlived its time: DynamoDB deletes late.
 func (s *Store) Get(ctx context.Context, id string) (export.Export, error) {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
-	defer cancel()
-	pk := exportPK(id)
-	out, err := s.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{
-		RequestItems: map[string]types.KeysAndAttributes{s.table: {
-			ConsistentRead: aws.Bool(true),
-			Keys:           []map[string]types.AttributeValue{key(pk, jobSK), key(pk, runSK)},
-		}},
-	})
+	found, err := s.read(ctx, []string{id})
 	if err != nil {
-		return export.Export{}, translate("get export "+id, export.Conflict, err)
+		return export.Export{}, err
 	}
-	if len(out.UnprocessedKeys) > 0 { // two small items: only when DynamoDB is short of capacity
-		return export.Export{}, translate("get export "+id, export.Conflict, errors.New("DynamoDB left keys unprocessed"))
-	}
-	var job, run map[string]types.AttributeValue
-	for _, item := range out.Responses[s.table] {
-		if sk, ok := item["sk"].(*types.AttributeValueMemberS); ok && sk.Value == jobSK {
-			job = item
-		} else {
-			run = item
-		}
-	}
-	var ttl struct {
-		TTL int64 `dynamodbav:"ttl"`
-	}
-	if err := attributevalue.UnmarshalMap(job, &ttl); err != nil {
-		return export.Export{}, fmt.Errorf("decode job %s: %w", id, err)
-	}
-	if job == nil || run == nil || ttl.TTL > 0 && ttl.TTL < time.Now().Unix() {
+	if len(found) == 0 {
 		return export.Export{}, export.Errorf(export.NotFound, "There is no export with this id.")
 	}
-	return decode(job, run)
+	return found[0], nil
+}
+
+// maxRead is how many exports one BatchGetItem can read: DynamoDB's bound is
+// 100 items.
+const maxRead = 50
+
+// read returns the exports with the given ids, at most maxRead, in that order
+// and as they are now. It leaves out those that aren't there (any more).
+func (s *Store) read(ctx context.Context, ids []string) ([]export.Export, error) {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	keys := make([]map[string]types.AttributeValue, 0, 2*len(ids))
+	for _, id := range ids {
+		keys = append(keys, key(exportPK(id), jobSK), key(exportPK(id), runSK))
+	}
+	doing := "read exports"
+	if len(ids) == 1 {
+		doing = "get export " + ids[0]
+	}
+	items := map[itemKey]map[string]types.AttributeValue{}
+	for len(keys) > 0 {
+		out, err := s.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{
+			RequestItems: map[string]types.KeysAndAttributes{s.table: {ConsistentRead: aws.Bool(true), Keys: keys}},
+		})
+		if err != nil {
+			return nil, translate(doing, export.Conflict, err)
+		}
+		for _, item := range out.Responses[s.table] {
+			var k itemKey
+			if err := attributevalue.UnmarshalMap(item, &k); err != nil {
+				return nil, fmt.Errorf("%s: %w", doing, err)
+			}
+			items[k] = item
+		}
+		rest := out.UnprocessedKeys[s.table].Keys // when DynamoDB is short of capacity
+		if len(rest) == len(keys) {
+			return nil, translate(doing, export.Conflict, errors.New("DynamoDB left all keys unprocessed"))
+		}
+		keys = rest
+	}
+	var found []export.Export
+	for _, id := range ids {
+		job, run := items[itemKey{exportPK(id), jobSK}], items[itemKey{exportPK(id), runSK}]
+		if job == nil || run == nil || outlived(job, time.Now()) {
+			continue
+		}
+		e, err := decode(job, run)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, e)
+	}
+	return found, nil
+}
+
+type itemKey struct {
+	PK string `dynamodbav:"pk"`
+	SK string `dynamodbav:"sk"`
 }
 
 // Due returns the ids of exports whose DueAt has passed, the longest due
@@ -124,9 +157,7 @@ func (s *Store) Due(ctx context.Context, now time.Time) ([]string, error) {
 			return nil, translate("list due exports", export.Conflict, err)
 		}
 		for _, item := range page.Items {
-			var k struct {
-				PK string `dynamodbav:"pk"`
-			}
+			var k itemKey
 			if err := attributevalue.UnmarshalMap(item, &k); err != nil {
 				return nil, fmt.Errorf("decode due export: %w", err)
 			}
@@ -134,6 +165,12 @@ func (s *Store) Due(ctx context.Context, now time.Time) ([]string, error) {
 		}
 	}
 	return ids, nil
+}
+
+// Ping asks whether the table is there and may be read.
+func (s *Store) Ping(ctx context.Context) error {
+	_, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.table, Key: key("ping", "ping")})
+	return translate("ping", export.Conflict, err)
 }
 
 // values are the values of an expression by their names in it.

@@ -163,19 +163,6 @@ func (s *Store) Postpone(ctx context.Context, e export.Export, dueAt time.Time) 
 	return s.update(ctx, "postpone export "+e.ID, export.Conflict, u)
 }
 
-// Expire makes a completed export, whose time is over, expired. It stays due
-// until Forget says that its file is gone.
-func (s *Store) Expire(ctx context.Context, e export.Export) error {
-	return s.update(ctx, "expire export "+e.ID, export.Conflict,
-		s.settled(e, export.Completed, "SET #status = :to", values{":to": export.Expired}))
-}
-
-// Forget ends the sweeper's interest in an expired export.
-func (s *Store) Forget(ctx context.Context, e export.Export) error {
-	return s.update(ctx, "forget export "+e.ID, export.Conflict,
-		s.settled(e, export.Expired, "REMOVE dueShard, dueAt", values{}))
-}
-
 // settled changes the job item of an export that is done, provided that it
 // has the given status.
 func (s *Store) settled(e export.Export, status export.Status, update string, v values) *types.Update {

@@ -43,7 +43,9 @@ func (p *Publisher) Commit(ctx context.Context, e export.Export, r export.Result
 	}
 	e.Phase, e.Result = export.Finalizing, &r
 	publishErr := p.Bucket.Publish(ctx, sealed)
-	// The answer may be lost though the request went through, so only the key itself says what happened.
+	// The answer may be lost though the request went through, so only the key itself says what happened. That must be
+	// known even if the worker was called off meanwhile.
+	ctx = context.WithoutCancel(ctx)
 	there, err := p.there(ctx, e)
 	if err != nil {
 		return errors.Join(ErrUnresolved, err, publishErr)
@@ -51,10 +53,30 @@ func (p *Publisher) Commit(ctx context.Context, e export.Export, r export.Result
 	if !there {
 		return publishErr
 	}
-	if err := p.complete(ctx, e); err != nil {
+	err = p.complete(ctx, e)
+	if export.CodeOf(err) == export.FenceLost {
+		return p.disown(ctx, e, err)
+	}
+	if err != nil {
 		return errors.Join(ErrUnresolved, err)
 	}
 	return nil
+}
+
+// disown removes the published file of a worker that lost its claim, unless
+// the export still names it: then whoever has the claim now settles it.
+func (p *Publisher) disown(ctx context.Context, e export.Export, lost error) error {
+	now, err := p.Jobs.Get(ctx, e.ID)
+	if err != nil {
+		return errors.Join(ErrUnresolved, err, lost)
+	}
+	if now.Result != nil && now.Result.Key == e.Result.Key {
+		return errors.Join(ErrUnresolved, lost)
+	}
+	if err := p.Bucket.Delete(ctx, e.Result.Key); err != nil {
+		return errors.Join(ErrUnresolved, err, lost)
+	}
+	return lost
 }
 
 // Resume ends what a worker began that died while finalizing: the caller has

@@ -25,7 +25,8 @@ import (
 // what fault says.
 type s3Proxy struct {
 	*httptest.Server
-	fired atomic.Int32
+	fired     atomic.Int32
+	published func() // if set, called when a file was published, before the answer
 }
 
 type fault int
@@ -52,6 +53,10 @@ func newS3Proxy(t *testing.T, f fault) *s3Proxy {
 		publishes := r.Method == http.MethodPost && r.URL.Query().Has("uploadId") ||
 			r.Method == http.MethodPut && !r.URL.Query().Has("uploadId")
 		switch {
+		case publishes && p.published != nil:
+			through.ServeHTTP(w, r)
+			p.published()
+			return
 		case f == none, !publishes && (f != noHead || r.Method != http.MethodHead):
 			through.ServeHTTP(w, r)
 			return
@@ -167,6 +172,53 @@ func TestPublisher_Commit(t *testing.T) {
 					t.Errorf("error %v, want code %s", err, export.FenceLost)
 				}
 				f.want(t, e, export.Processing, export.Running, false)
+			})
+		})
+	}
+}
+
+// An export that changes hands while its file is being published: what was
+// cancelled leaves no file; what another settles keeps it.
+func TestPublisher_Commit_lostWhilePublishing(t *testing.T) {
+	for form, size := range sizes {
+		t.Run(form, func(t *testing.T) {
+			t.Run("cancelled", func(t *testing.T) {
+				f := newFixture(t, none)
+				e, r, sealed := f.running(t, size)
+				ctx, calledOff := context.WithCancel(t.Context())
+				f.proxy.published = func() {
+					current, err := f.Jobs.Get(t.Context(), e.ID)
+					if err == nil {
+						err = f.Jobs.Cancel(t.Context(), current, time.Now(), time.Hour)
+					}
+					if err != nil {
+						t.Error(err)
+					}
+					calledOff() // as the worker's beat would
+				}
+				err := f.Commit(ctx, e, r, sealed)
+				if export.CodeOf(err) != export.FenceLost || errors.Is(err, publish.ErrUnresolved) {
+					t.Errorf("error %v, want code %s, and nothing left to settle", err, export.FenceLost)
+				}
+				f.want(t, e, export.Cancelled, "", false)
+			})
+			t.Run("taken over", func(t *testing.T) {
+				f := newFixture(t, none)
+				e, r, sealed := f.running(t, size)
+				f.proxy.published = func() {
+					current, err := f.Jobs.Get(t.Context(), e.ID)
+					if err == nil {
+						_, err = f.Jobs.TakeOver(t.Context(), current, "sweeper", time.Now().Add(time.Hour))
+					}
+					if err != nil {
+						t.Error(err)
+					}
+				}
+				err := f.Commit(t.Context(), e, r, sealed)
+				if export.CodeOf(err) != export.FenceLost || !errors.Is(err, publish.ErrUnresolved) {
+					t.Errorf("error %v, want code %s and ErrUnresolved", err, export.FenceLost)
+				}
+				f.want(t, e, export.Processing, export.Finalizing, true)
 			})
 		})
 	}

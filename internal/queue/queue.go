@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/google/uuid"
 
 	"csvexport/internal/export"
@@ -71,6 +72,17 @@ func (q *Queue) Send(ctx context.Context, owner string, m Message, delay time.Du
 			Code: export.Unavailable, Message: "The queue can't be reached. Please try again.",
 			Err: fmt.Errorf("send message of %s: %w", m.ExportID, err),
 		}
+	}
+	return nil
+}
+
+// Ping asks whether the queue is there and may be asked.
+func (q *Queue) Ping(ctx context.Context) error {
+	_, err := q.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
+		QueueUrl: &q.url, AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameApproximateNumberOfMessages},
+	})
+	if err != nil {
+		return fmt.Errorf("ping: %w", err)
 	}
 	return nil
 }

@@ -83,7 +83,9 @@ func Table(t testing.TB) string {
 		},
 		KeySchema: keys("pk", "sk"),
 		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{
-			{IndexName: aws.String("by-owner"), KeySchema: keys("owner", "createdAt"), Projection: &types.Projection{ProjectionType: types.ProjectionTypeAll}},
+			{IndexName: aws.String("by-owner"), KeySchema: keys("owner", "createdAt"), Projection: &types.Projection{
+				ProjectionType: types.ProjectionTypeInclude, NonKeyAttributes: []string{"status", "expiresAt", "ttl"},
+			}},
 			{IndexName: aws.String("by-due-time"), KeySchema: keys("dueShard", "dueAt"), Projection: &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly}},
 		},
 	})

@@ -91,6 +91,17 @@ func (s *Source) connect(ctx context.Context, name string) (*pgx.Conn, error) {
 	return conn, nil
 }
 
+// Ping asks whether the database accepts a connection and answers on it.
+func (s *Source) Ping(ctx context.Context) error {
+	conn, err := s.connect(ctx, "csvexport health")
+	if err != nil {
+		return err
+	}
+	defer closeConn(ctx, conn)
+	_, err = conn.Exec(ctx, "SELECT 1")
+	return translate(ctx, "ping", err)
+}
+
 // closeConn ends the connection, and the server's query with it: where one
 // runs, pgx has sent a cancel request before it closed the socket.
 func closeConn(ctx context.Context, conn *pgx.Conn) {

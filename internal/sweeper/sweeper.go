@@ -24,6 +24,11 @@ const (
 	// that exports that wait for a free worker don't flood the queue.
 	minResend = time.Minute
 	maxResend = 15 * time.Minute
+
+	// workerLimit is after how long no request of a worker that lost its
+	// claim can be under way: its lease, a function's 15 minutes, and clocks
+	// that differ.
+	workerLimit = export.Lease + 15*time.Minute + 5*time.Minute
 )
 
 // Sweeper repairs exports. All fields are required.
@@ -72,8 +77,10 @@ func (s *Sweeper) repair(ctx context.Context, id string) error {
 			return ignore(err, export.Conflict)
 		}
 		return s.removeFile(ctx, e)
-	case e.Status == export.Expired:
+	case e.Status == export.Expired, e.Status == export.Deleted:
 		return s.removeFile(ctx, e)
+	case e.Status == export.Cancelled:
+		return s.clear(ctx, log, e, now)
 	case jobs.Claimable(e, now):
 		log.InfoContext(ctx, "sent again", "phase", e.Phase, "sends", e.Sends+1)
 		return s.send(ctx, e, now)
@@ -84,12 +91,37 @@ func (s *Sweeper) repair(ctx context.Context, id string) error {
 	}
 }
 
-// removeFile deletes an expired export's file.
+// removeFile deletes the file of an expired or deleted export.
 func (s *Sweeper) removeFile(ctx context.Context, e export.Export) error {
 	if err := s.Bucket.Delete(ctx, e.Result.Key); err != nil {
 		return err
 	}
-	return ignore(s.Jobs.Forget(ctx, e), export.Conflict)
+	return ignore(s.Jobs.Clear(ctx, e, time.Time{}), export.Conflict)
+}
+
+// clear removes what the workers of a cancelled export left: uploads, and a
+// file that appeared just then. It does so once soon, and once more when no
+// request of theirs can be under way any more.
+func (s *Sweeper) clear(ctx context.Context, log *slog.Logger, e export.Export, now time.Time) error {
+	removed, err := s.Bucket.Clear(ctx, e.KeyPrefix(), keys(e))
+	if err != nil {
+		return err
+	}
+	log.InfoContext(ctx, "cancelled export cleared", "uploads", removed)
+	quiet := e.CompletedAt.Add(workerLimit)
+	if !now.Before(quiet) {
+		quiet = time.Time{}
+	}
+	return ignore(s.Jobs.Clear(ctx, e, quiet), export.Conflict)
+}
+
+// keys are the keys of all of e's attempts.
+func keys(e export.Export) []string {
+	all := make([]string, e.Attempt)
+	for i := range all {
+		all[i] = e.Key(i + 1)
+	}
+	return all
 }
 
 // send sends an export to the queue anew and says when to look again. A

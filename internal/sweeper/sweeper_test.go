@@ -221,12 +221,16 @@ func TestSweeper_expires(t *testing.T) {
 		return e
 	}
 	over, kept := complete(now.Add(-time.Second)), complete(now.Add(time.Hour))
+	deleted := f.get(t, complete(now.Add(time.Hour)).ID)
+	if err := f.Jobs.Delete(t.Context(), deleted, now); err != nil { // and who did it dies
+		t.Fatal(err)
+	}
 	f.sweep(t)
 	f.sweep(t)
 	for e, want := range map[string]struct {
 		status export.Status
 		file   bool
-	}{over.ID: {export.Expired, false}, kept.ID: {export.Completed, true}} {
+	}{over.ID: {export.Expired, false}, deleted.ID: {export.Deleted, false}, kept.ID: {export.Completed, true}} {
 		got := f.get(t, e)
 		if got.Status != want.status {
 			t.Errorf("status %s, want %s", got.Status, want.status)
@@ -235,8 +239,54 @@ func TestSweeper_expires(t *testing.T) {
 			t.Errorf("%s export's file is there: %v (%v), want %v", want.status, head.Exists, err, want.file)
 		}
 	}
-	if got := f.get(t, over.ID); !got.DueAt.IsZero() {
-		t.Error("the expired export is still due")
+	for _, id := range []string{over.ID, deleted.ID} {
+		if got := f.get(t, id); !got.DueAt.IsZero() {
+			t.Errorf("the %s export is still due", got.Status)
+		}
+	}
+}
+
+// What a dead worker of a cancelled export left is removed soon, and what it
+// might still have had under way once more when that is over.
+func TestSweeper_cancelled(t *testing.T) {
+	for name, test := range map[string]struct {
+		ago   time.Duration // of the cancel
+		again bool
+	}{"soon": {time.Minute, true}, "at last": {time.Hour, false}} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			at := time.Now().Add(-test.ago)
+			e := f.claim(t, f.create(t, at), at)
+			_, sealed := f.upload(t, e)
+			if err := f.Bucket.Publish(t.Context(), sealed); err != nil {
+				t.Fatal(err)
+			}
+			u := f.Bucket.NewUpload(t.Context(), bucket.Object{Key: e.Key(1), Token: e.Token}, func(context.Context, string) error { return nil })
+			if _, err := u.Write(make([]byte, bucket.MinPartSize+1)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := u.Seal(); err != nil { // and the worker dies
+				t.Fatal(err)
+			}
+			if err := f.Jobs.Cancel(t.Context(), e, at, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			f.sweep(t)
+			f.wantSent(t)
+			if head, err := f.Bucket.Head(t.Context(), e.Key(1)); err != nil || head.Exists {
+				t.Errorf("its file is there: %v (%v)", head.Exists, err)
+			}
+			if open, err := f.Bucket.OpenUploads(t.Context(), e.KeyPrefix()); err != nil || len(open) != 0 {
+				t.Errorf("open uploads %v (%v), want none", open, err)
+			}
+			got := f.get(t, e.ID)
+			if got.Status != export.Cancelled || got.DueAt.IsZero() == test.again {
+				t.Errorf("status %s, due at %v", got.Status, got.DueAt)
+			}
+			if test.again && got.DueAt.Before(at.Add(15*time.Minute+export.Lease)) {
+				t.Errorf("due again at %v: a request of the worker may still be under way", got.DueAt)
+			}
+		})
 	}
 }
 

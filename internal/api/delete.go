@@ -1,0 +1,79 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"csvexport/internal/bucket"
+	"csvexport/internal/export"
+	"csvexport/internal/jobs"
+)
+
+// deleteTries bounds how often a delete looks again at an export that changes
+// under it: it is claimed, released or completed just then.
+const deleteTries = 5
+
+// DeleteExport answers DELETE /exports/{id}: it cancels an export that is
+// being made, deletes the file of a completed one, and leaves every other as
+// it is. The answer is 204 each time.
+type DeleteExport struct {
+	Jobs    *jobs.Store
+	Bucket  *bucket.Bucket
+	FileTTL time.Duration
+}
+
+func (h *DeleteExport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	handler(h.serve).ServeHTTP(w, r)
+}
+
+func (h *DeleteExport) serve(w http.ResponseWriter, r *http.Request) error {
+	for try := 1; ; try++ {
+		e, err := find(r, h.Jobs)
+		if err != nil {
+			return err
+		}
+		err = h.end(r.Context(), e)
+		if export.CodeOf(err) == export.Conflict && try < deleteTries {
+			continue
+		}
+		if export.CodeOf(err) == export.Conflict {
+			return &export.Error{Code: export.Unavailable, Message: "The export changes just now. Please try again.", Err: err}
+		}
+		if err != nil {
+			return err
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+}
+
+func (h *DeleteExport) end(ctx context.Context, e export.Export) error {
+	switch e.Status {
+	case export.Processing:
+		if err := h.Jobs.Cancel(ctx, e, time.Now(), h.FileTTL); err != nil {
+			return err
+		}
+		slog.InfoContext(ctx, "export cancelled", "exportId", e.ID, "phase", e.Phase, "attempt", e.Attempt)
+		return nil
+	case export.Completed:
+		if err := h.Jobs.Delete(ctx, e, time.Now()); err != nil {
+			return err
+		}
+		e.Status = export.Deleted
+		if err := h.removeFile(ctx, e); err != nil {
+			slog.WarnContext(ctx, "file not deleted, left to the sweeper", "exportId", e.ID, "error", err)
+		}
+		return nil
+	default:
+		return nil
+	}
+}
+
+func (h *DeleteExport) removeFile(ctx context.Context, e export.Export) error {
+	if err := h.Bucket.Delete(ctx, e.Result.Key); err != nil {
+		return err
+	}
+	return h.Jobs.Clear(ctx, e, time.Time{})
+}

@@ -1,0 +1,135 @@
+package api
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"csvexport/internal/export"
+	"csvexport/internal/jobs"
+)
+
+const defaultPage = 20
+
+// ListExports answers GET /exports with a page of the caller's exports, the
+// newest first. A page may be short and not be the last: the last one has no
+// nextPageToken.
+type ListExports struct {
+	Jobs *jobs.Store
+}
+
+func (h *ListExports) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	handler(h.serve).ServeHTTP(w, r)
+}
+
+type listView struct {
+	Exports       []exportView `json:"exports"`
+	NextPageToken *string      `json:"nextPageToken"`
+}
+
+func (h *ListExports) serve(w http.ResponseWriter, r *http.Request) error {
+	q, problems := decodeList(r.URL.Query(), CallerOf(r).Owner)
+	if len(problems) > 0 {
+		return invalid(problems...)
+	}
+	now := time.Now()
+	exports, next, err := h.Jobs.List(r.Context(), q, now)
+	if err != nil {
+		return err
+	}
+	answer := listView{Exports: make([]exportView, len(exports))}
+	for i, e := range exports {
+		answer.Exports[i] = view(e, now)
+	}
+	if next != nil {
+		answer.NextPageToken = new(encodePageToken(q, *next))
+	}
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+// decodeList reads the query of GET /exports.
+func decodeList(query url.Values, owner string) (jobs.List, []export.FieldError) {
+	q := jobs.List{Owner: owner, Size: defaultPage}
+	token := ""
+	var problems []export.FieldError
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		message := ""
+		switch value := query.Get(name); {
+		case len(query[name]) > 1:
+			message = "is given twice"
+		case name == "pageSize":
+			size, err := strconv.Atoi(value)
+			if err != nil || size < 1 || size > jobs.MaxPage {
+				message = fmt.Sprintf("must be a number from 1 to %d", jobs.MaxPage)
+			}
+			q.Size = size
+		case name == "status":
+			q.Status = export.Status(value)
+			if !slices.Contains(export.Statuses, q.Status) {
+				message = fmt.Sprintf("must be one of %v", export.Statuses)
+			}
+		case name == "pageToken":
+			token = value
+		default:
+			message = "is not a parameter of this request"
+		}
+		if message != "" {
+			problems = append(problems, export.FieldError{Field: name, Message: message})
+		}
+	}
+	if _, given := query["pageToken"]; given && len(problems) == 0 {
+		var ok bool
+		if q.After, ok = decodePageToken(q, token); !ok {
+			problems = append(problems, export.FieldError{Field: "pageToken", Message: "must be a nextPageToken of this very list, with the same status"})
+		}
+	}
+	return q, problems
+}
+
+// pageToken says where a page of a list begins. It is opaque to callers and
+// holds nothing secret: a forged one only leads through the caller's own
+// exports.
+type pageToken struct {
+	V         int       `json:"v"`
+	List      string    `json:"l"` // of which list
+	CreatedAt time.Time `json:"c"`
+	ID        string    `json:"i"`
+}
+
+const pageTokenVersion = 1
+
+func encodePageToken(q jobs.List, at jobs.Position) string {
+	b, err := json.Marshal(pageToken{V: pageTokenVersion, List: listMark(q), CreatedAt: at.CreatedAt, ID: at.ID})
+	if err != nil { // strings and a time always encode
+		panic(err)
+	}
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+func decodePageToken(q jobs.List, token string) (*jobs.Position, bool) {
+	b, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil {
+		return nil, false
+	}
+	var t pageToken
+	if json.Unmarshal(b, &t) != nil || t.V != pageTokenVersion || t.List != listMark(q) || uuid.Validate(t.ID) != nil || t.CreatedAt.IsZero() {
+		return nil, false
+	}
+	return &jobs.Position{CreatedAt: t.CreatedAt, ID: t.ID}, true
+}
+
+// listMark tells one list from another's, and from that of another status.
+func listMark(q jobs.List) string {
+	sum := sha256.Sum256([]byte(q.Owner + "\n" + string(q.Status)))
+	return hex.EncodeToString(sum[:8])
+}

@@ -1,0 +1,251 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"csvexport/internal/api"
+	"csvexport/internal/bucket"
+	"csvexport/internal/export"
+	"csvexport/internal/jobs"
+	"csvexport/internal/servertest"
+)
+
+// completed makes an export of anna's with a file of 4 bytes in the bucket.
+func (f fixture) completed(t *testing.T, name string) export.Export {
+	t.Helper()
+	_, created := do(t, f.create, "anna", http.MethodPost, "", "", "")
+	e, err := f.jobs.Get(t.Context(), created["exportId"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, err = f.jobs.Claim(t.Context(), e, "worker", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := complete(t, f, e, export.Result{Rows: 3, Bytes: 4, CRC32: 0x01020304, Key: e.Key(1)}, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = servertest.S3(t).PutObject(t.Context(), &s3.PutObjectInput{
+		Bucket: &name, Key: aws.String(e.Key(1)), Body: strings.NewReader("file"), ContentType: aws.String("application/gzip"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestDeleteExport(t *testing.T) {
+	f, name := newFixture(t), servertest.Bucket(t)
+	files := bucket.New(servertest.AWS(t), name, "")
+	h := &api.DeleteExport{Jobs: f.jobs, Bucket: files, FileTTL: time.Hour}
+	want204 := func(t *testing.T, id string) {
+		t.Helper()
+		if w, problem := do(t, h, "anna", http.MethodDelete, id, "", ""); w.Code != http.StatusNoContent || w.Body.Len() > 0 {
+			t.Fatalf("status %d, %v", w.Code, problem)
+		}
+	}
+	wantStatus := func(t *testing.T, id, want string) {
+		t.Helper()
+		if _, answer := do(t, f.get, "anna", http.MethodGet, id, "", ""); answer["status"] != want {
+			t.Errorf("status %v, want %s", answer["status"], want)
+		}
+	}
+	t.Run("processing", func(t *testing.T) {
+		_, created := do(t, f.create, "anna", http.MethodPost, "", "", "")
+		id := created["exportId"].(string)
+		for range 2 {
+			want204(t, id)
+			wantStatus(t, id, "cancelled")
+		}
+		if w, problem := do(t, f.download, "anna", http.MethodGet, id, "", ""); w.Code != http.StatusConflict || problem["code"] != "export_failed" {
+			t.Errorf("download: status %d, %v", w.Code, problem)
+		}
+	})
+	t.Run("completed", func(t *testing.T) {
+		e := f.completed(t, name)
+		for range 2 {
+			want204(t, e.ID)
+			wantStatus(t, e.ID, "deleted")
+		}
+		if head, err := files.Head(t.Context(), e.Key(1)); err != nil || head.Exists {
+			t.Errorf("the file is there: %v (%v)", head.Exists, err)
+		}
+		if w, problem := do(t, f.download, "anna", http.MethodGet, e.ID, "", ""); w.Code != http.StatusGone || problem["code"] != "gone" {
+			t.Errorf("download: status %d, %v", w.Code, problem)
+		}
+		if after, err := f.jobs.Get(t.Context(), e.ID); err != nil || !after.DueAt.IsZero() {
+			t.Errorf("due at %v (%v): there is nothing left to do", after.DueAt, err)
+		}
+	})
+	t.Run("completed, S3 away", func(t *testing.T) {
+		e := f.completed(t, name)
+		h := &api.DeleteExport{Jobs: f.jobs, Bucket: bucket.New(servertest.AWSAt(t, "http://127.0.0.1:1"), name, ""), FileTTL: time.Hour}
+		if w, problem := do(t, h, "anna", http.MethodDelete, e.ID, "", ""); w.Code != http.StatusNoContent {
+			t.Errorf("status %d, %v", w.Code, problem)
+		}
+		wantStatus(t, e.ID, "deleted")
+		if after, err := f.jobs.Get(t.Context(), e.ID); err != nil || after.DueAt.IsZero() {
+			t.Errorf("never due (%v): nobody would delete the file", err)
+		}
+	})
+	t.Run("failed", func(t *testing.T) {
+		_, created := do(t, f.create, "anna", http.MethodPost, "", "", "")
+		id := created["exportId"].(string)
+		e, err := f.jobs.Get(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e, err = f.jobs.Claim(t.Context(), e, "worker", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.jobs.Fail(t.Context(), e, export.Failure{Code: export.SourceRejected, Message: "No table."}, time.Now(), 0); err != nil {
+			t.Fatal(err)
+		}
+		want204(t, id)
+		wantStatus(t, id, "failed")
+	})
+	t.Run("a stranger's", func(t *testing.T) {
+		e := f.completed(t, name)
+		for _, id := range []string{e.ID, uuid.NewString()} {
+			if w, problem := do(t, h, "bert", http.MethodDelete, id, "", ""); w.Code != http.StatusNotFound {
+				t.Errorf("status %d, %v", w.Code, problem)
+			}
+		}
+		wantStatus(t, e.ID, "completed")
+	})
+}
+
+func TestDownloadExport_head(t *testing.T) {
+	f, name := newFixture(t), servertest.Bucket(t)
+	f.download.Bucket = bucket.New(servertest.AWS(t), name, "")
+	e := f.completed(t, name)
+	w, _ := do(t, f.download, "anna", http.MethodHead, e.ID, "", "")
+	object, err := servertest.S3(t).HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &name, Key: aws.String(e.Key(1))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"Content-Type": "application/gzip", "Content-Disposition": `attachment; filename=` + e.FileName(), "Accept-Ranges": "bytes",
+		"Etag": *object.ETag, "Last-Modified": object.LastModified.UTC().Format(http.TimeFormat),
+		"X-Amz-Checksum-Crc32": "AQIDBA==", "X-Amz-Checksum-Type": "FULL_OBJECT", "X-Export-Bytes": "4", "X-Export-Rows": "3",
+		"Cache-Control": "no-store",
+	}
+	got := map[string]string{}
+	for header := range w.Header() {
+		got[header] = w.Header().Get(header)
+	}
+	if diff := cmp.Diff(want, got); w.Code != http.StatusOK || diff != "" {
+		t.Errorf("status %d, headers (-want +got):\n%s", w.Code, diff)
+	}
+}
+
+// list asks for a page with the given query.
+func list(t *testing.T, store *jobs.Store, owner, query string) (int, map[string]any) {
+	t.Helper()
+	h := &api.ListExports{Jobs: store}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/exports?"+query, nil)
+	w, answer := serve(t, h, r.WithContext(api.WithCaller(r.Context(), api.Caller{Owner: owner, RequestID: "r-1"})))
+	return w.Code, answer
+}
+
+func TestListExports(t *testing.T) {
+	f := newFixture(t)
+	if code, answer := list(t, f.jobs, "anna", ""); code != http.StatusOK || fmt.Sprint(answer) != "map[exports:[] nextPageToken:<nil>]" {
+		t.Errorf("empty list: status %d, %v", code, answer)
+	}
+	var want []string
+	for range 5 {
+		_, created := do(t, f.create, "anna", http.MethodPost, "", "", "")
+		want = append([]string{created["exportId"].(string)}, want...)
+		time.Sleep(2 * time.Millisecond) // the list goes by milliseconds
+	}
+	var got []string
+	token := ""
+	for {
+		_, answer := list(t, f.jobs, "anna", "pageSize=2"+token)
+		for _, e := range answer["exports"].([]any) {
+			got = append(got, e.(map[string]any)["exportId"].(string))
+		}
+		next, ok := answer["nextPageToken"].(string)
+		if !ok {
+			break
+		}
+		token = "&pageToken=" + next
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("list (-want +got):\n%s", diff)
+	}
+	if _, answer := list(t, f.jobs, "bert", ""); len(answer["exports"].([]any)) != 0 {
+		t.Errorf("a stranger's list: %v", answer)
+	}
+	anothers := token
+	for query, field := range map[string]string{
+		"pageSize=0": "pageSize", "pageSize=101": "pageSize", "pageSize=x": "pageSize", "pageSize=": "pageSize", "status=done": "status", "status=": "status",
+		"x=1": "x", "pageSize=1&pageSize=2": "pageSize", "pageToken=": "pageToken", "pageToken=x": "pageToken", "pageToken=e30": "pageToken",
+		anothers + "&status=failed": "pageToken", "pageSize=0&status=x&y=": "pageSize status y",
+	} {
+		code, problem := list(t, f.jobs, "anna", query)
+		if code != http.StatusBadRequest || fields(problem) != field {
+			t.Errorf("%s: status %d, %v", query, code, problem)
+		}
+	}
+	if code, problem := list(t, f.jobs, "bert", anothers[1:]); code != http.StatusBadRequest || fields(problem) != "pageToken" {
+		t.Errorf("another's token: status %d, %v", code, problem)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	var asked int
+	var fails error
+	h := &api.Health{Checks: []api.Check{
+		{Name: "dynamodb", Ping: func(context.Context) error { return nil }},
+		{Name: "postgres", Ping: func(context.Context) error { asked++; return fails }},
+	}}
+	get := func(query string) (*httptest.ResponseRecorder, map[string]any) {
+		t.Helper()
+		return serve(t, h, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/health"+query, nil))
+	}
+	for _, query := range []string{"", "?deep=false"} {
+		if w, answer := get(query); w.Code != http.StatusOK || fmt.Sprint(answer) != "map[status:ok]" {
+			t.Errorf("health%s: status %d, %v", query, w.Code, answer)
+		}
+	}
+	if asked != 0 {
+		t.Error("shallow health asked a server")
+	}
+	for range 3 {
+		w, answer := get("?deep=true")
+		checks, _ := answer["checks"].(map[string]any)
+		if w.Code != http.StatusOK || answer["status"] != "ok" || len(checks) != 2 || checks["postgres"].(map[string]any)["status"] != "ok" {
+			t.Errorf("deep health: status %d, %v", w.Code, answer)
+		}
+	}
+	if asked != 1 {
+		t.Errorf("three requests asked %d times, want once in 10 s", asked)
+	}
+	h = &api.Health{Checks: h.Checks}
+	fails = errors.New("password=secret")
+	w, problem := get("?deep=true")
+	checks, _ := problem["checks"].(map[string]any)
+	if w.Code != http.StatusServiceUnavailable || problem["code"] != "unavailable" || w.Header().Get("Retry-After") == "" ||
+		checks["postgres"].(map[string]any)["status"] != "down" || checks["dynamodb"].(map[string]any)["status"] != "ok" {
+		t.Errorf("a server is down: status %d, %v", w.Code, problem)
+	}
+	if strings.Contains(w.Body.String(), "secret") {
+		t.Errorf("%s tells of the inside", w.Body)
+	}
+	if w, problem := get("?deep=maybe"); w.Code != http.StatusBadRequest || fields(problem) != "deep" {
+		t.Errorf("deep=maybe: status %d, %v", w.Code, problem)
+	}
+}

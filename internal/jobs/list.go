@@ -1,0 +1,154 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"csvexport/internal/export"
+)
+
+const (
+	// MaxPage is the largest page of a list.
+	MaxPage = 100
+	// maxQueries bounds the work for one page where the status filter leaves
+	// most of an owner's exports out. The page is short then, but not the last.
+	maxQueries = 10
+)
+
+// Position is a place in the list of an owner's exports: right after the
+// export that it names.
+type Position struct {
+	CreatedAt time.Time
+	ID        string
+}
+
+// List is a question for a page of an owner's exports.
+type List struct {
+	Owner  string
+	Status export.Status // only exports with it, as Export.StatusAt sees them; empty for all
+	After  *Position     // nil for the first page
+	Size   int           // 1 to MaxPage
+}
+
+// List returns the owner's exports, the newest first, and where the next page
+// begins: nil after the last one. A page may be short, even empty, and not be
+// the last. An export that is created while somebody pages is before the
+// first page, so that pages neither repeat nor miss any.
+func (s *Store) List(ctx context.Context, q List, now time.Time) ([]export.Export, *Position, error) {
+	found, next, err := s.positions(ctx, q, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	page := make([]export.Export, 0, len(found))
+	for chunk := range slices.Chunk(found, maxRead) {
+		ids := make([]string, len(chunk))
+		for i, p := range chunk {
+			ids[i] = p.ID
+		}
+		exports, err := s.read(ctx, ids)
+		if err != nil {
+			return nil, nil, err
+		}
+		page = append(page, exports...)
+	}
+	// The index is a little behind the table.
+	page = slices.DeleteFunc(page, func(e export.Export) bool {
+		return e.Owner != q.Owner || q.Status != "" && e.StatusAt(now) != q.Status
+	})
+	return page, next, nil
+}
+
+// positions reads a page of the index by owner.
+func (s *Store) positions(ctx context.Context, q List, now time.Time) (page []Position, next *Position, err error) {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	input := s.ownerQuery(q, now)
+	for range maxQueries {
+		out, err := s.client.Query(ctx, input)
+		if err != nil {
+			return nil, nil, translate("list exports", export.Conflict, err)
+		}
+		for _, item := range out.Items {
+			p, err := decodePosition(item)
+			if err != nil {
+				return nil, nil, err
+			}
+			if len(page) == q.Size { // one more than asked for: there is a next page
+				return page, &page[q.Size-1], nil
+			}
+			page = append(page, p)
+		}
+		if len(out.LastEvaluatedKey) == 0 {
+			return page, nil, nil
+		}
+		input.ExclusiveStartKey = out.LastEvaluatedKey
+	}
+	last, err := decodePosition(input.ExclusiveStartKey)
+	return page, &last, err
+}
+
+func (s *Store) ownerQuery(q List, now time.Time) *dynamodb.QueryInput {
+	v := values{":owner": q.Owner, ":seconds": now.Unix()}
+	filter := []string{"(attribute_not_exists(#ttl) OR #ttl >= :seconds)"}
+	switch q.Status {
+	case "":
+	case export.Completed:
+		filter = append(filter, "#status = :status", "expiresAt > :now")
+	case export.Expired: // or about to be, see Export.StatusAt
+		filter = append(filter, "(#status = :status OR #status = :completed AND expiresAt <= :now)")
+		v[":completed"] = export.Completed
+	default:
+		filter = append(filter, "#status = :status")
+	}
+	if q.Status != "" {
+		v[":status"] = q.Status
+	}
+	expression := strings.Join(filter, " AND ")
+	if strings.Contains(expression, ":now") {
+		v[":now"] = formatTime(now)
+	}
+	limit := q.Size + 1
+	if q.Status != "" {
+		limit = MaxPage + 1 // of which the filter leaves out some
+	}
+	input := &dynamodb.QueryInput{
+		TableName:                 &s.table,
+		IndexName:                 aws.String("by-owner"),
+		KeyConditionExpression:    aws.String("#owner = :owner"),
+		FilterExpression:          &expression,
+		ProjectionExpression:      aws.String("pk, createdAt"),
+		ExpressionAttributeNames:  names(expression),
+		ExpressionAttributeValues: v.marshal(),
+		ScanIndexForward:          aws.Bool(false),
+		Limit:                     aws.Int32(int32(limit)), //nolint:gosec // at most MaxPage + 1
+	}
+	input.ExpressionAttributeNames["#owner"] = "owner"
+	if q.After != nil {
+		pk := exportPK(q.After.ID)
+		input.ExclusiveStartKey = values{"owner": q.Owner, "createdAt": formatTime(q.After.CreatedAt), "pk": pk, "sk": jobSK}.marshal()
+	}
+	return input
+}
+
+func decodePosition(item map[string]types.AttributeValue) (Position, error) {
+	var at struct {
+		PK        string `dynamodbav:"pk"`
+		CreatedAt string `dynamodbav:"createdAt"`
+	}
+	if err := attributevalue.UnmarshalMap(item, &at); err != nil {
+		return Position{}, fmt.Errorf("decode listed export: %w", err)
+	}
+	created, err := parseTime(at.CreatedAt)
+	if err != nil {
+		return Position{}, fmt.Errorf("decode listed export: %w", err)
+	}
+	return Position{CreatedAt: created, ID: strings.TrimPrefix(at.PK, exportPK(""))}, nil
+}
