@@ -10,6 +10,10 @@ PORT ?= 8080
 STACK ?= local
 ## DATABASE_URL: your own Postgres instead of the stack's, for demo, up and seed
 export DATABASE_URL
+## STACK_NAME: name of the stack in AWS, for deploy; by default samconfig.toml's
+STACK_NAME ?=
+## PARAMS: parameters of template.yaml for deploy, NAME=VALUE …; by default samconfig.toml's
+PARAMS ?=
 
 # Folders under .local/ that start with a dot are no stacks.
 TOOLS := .local/.tools
@@ -34,7 +38,7 @@ RACE = $(shell test "$$(go env CGO_ENABLED)" = 1 && echo -race)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo up down seed test test-product test-infra race-detector lint lint-go lint-template verify build sam-build fmt tidy lock clean $(LOCAL)
+.PHONY: help demo up down seed test test-product test-infra race-detector bench-api lint lint-go lint-template verify build sam-build deploy fmt tidy lock clean $(LOCAL)
 
 help: ## List the targets and settings
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
@@ -64,13 +68,18 @@ test-product: $(LOCAL) race-detector ## Run the product's unit and adapter tests
 	@$(LOCAL) run -- $(call go-test,product)
 	@$(call no-skips,product)
 
-test-infra: $(LOCAL) race-detector ## Run the local stack's tests and the end-to-end tests
-	@cd infra && ../$(LOCAL) run -- $(call go-test,infra)
+test-infra: $(LOCAL) race-detector ## Run the local stack's tests and the end-to-end tests, and print a table of their cases
+	@rm -f .local/.tests/infra.json
+	@status=0; (cd infra && ../$(LOCAL) run -- $(call go-test,infra)) || status=$$?; \
+		$(LOCAL) cases .local/.tests/infra.json || status=$$?; exit $$status
 	@$(call no-skips,infra)
 
 race-detector:
 	@mkdir -p .local/.tests
 	@test -n "$(RACE)" || { echo "make test: no C compiler, so no race detector; to have it, install gcc" >&2; test "$$CI" != true; }
+
+bench-api: $(LOCAL) ## Measure the routes under load, and write the figures into docs/benchmarks.md
+	@$(LOCAL) bench-api -write docs/benchmarks.md
 
 lint: lint-go lint-template ## Check code and template
 
@@ -98,6 +107,32 @@ build: ## Compile both modules, and every function as Lambda runs it
 
 sam-build: $(SAM)/complete ## Build the functions for deployment, with sam, into .aws-sam
 	@$(SAM_ENV) $(LAMBDA_ENV) GOFLAGS="$(LAMBDA_GOFLAGS)" $(SAM)/bin/python -m samcli build
+
+deploy: $(SAM)/complete ## Deploy to AWS with your own credentials; shows the changes and asks first
+	@$(DEPLOY_ENV) $(SAM)/bin/python -c "$$CHECK_AWS"
+	@$(MAKE) --no-print-directory sam-build
+	@$(DEPLOY_ENV) $(SAM)/bin/python -m samcli deploy $(if $(STACK_NAME),--stack-name "$(STACK_NAME)") $(if $(PARAMS),--parameter-overrides $(PARAMS))
+
+# The shell's own AWS settings; boto3 reads the region's older name only.
+DEPLOY_ENV = env SAM_CLI_TELEMETRY=0 $${AWS_REGION:+AWS_DEFAULT_REGION="$$AWS_REGION"}
+
+# Says where a deployment goes, or what it lacks.
+define CHECK_AWS
+import boto3, botocore.exceptions, sys
+try:
+    session = boto3.Session()
+    if not session.get_credentials():
+        sys.exit("make deploy: no AWS credentials. Log in (aws configure, aws sso login), or name a profile: AWS_PROFILE=…")
+    if not session.region_name:
+        sys.exit("make deploy: no region. Name one: AWS_REGION=…")
+    who = session.client("sts").get_caller_identity()
+except botocore.exceptions.BotoCoreError as e:
+    sys.exit(f"make deploy: {e}")
+except botocore.exceptions.ClientError as e:
+    sys.exit(f"make deploy: AWS refuses the credentials: {e}")
+print(f"deploying to {session.region_name}, account {who['Account']}, as {who['Arn']}")
+endef
+export CHECK_AWS
 
 fmt: ## Format the code
 	@$(GOLANGCI_LINT) fmt

@@ -13,9 +13,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// event is the proxy event of a request. Its error is an [http.MaxBytesError]
+// event is the proxy event of the request with this id. Its error is an [http.MaxBytesError]
 // for a body that is too large.
-func (g *gateway) event(w http.ResponseWriter, r *http.Request, t target) (*events.APIGatewayProxyRequest, error) {
+func (g *gateway) event(w http.ResponseWriter, r *http.Request, t target, id string) (*events.APIGatewayProxyRequest, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		return nil, err
@@ -33,7 +33,7 @@ func (g *gateway) event(w http.ResponseWriter, r *http.Request, t target) (*even
 		PathParameters: t.parameters,
 		RequestContext: events.APIGatewayProxyRequestContext{
 			AccountID: g.config.AccountID, APIID: g.config.APIID, Stage: t.stage,
-			RequestID: uuid.NewString(), ExtendedRequestID: uuid.NewString(),
+			RequestID: id, ExtendedRequestID: uuid.NewString(),
 			RequestTime: now.Format("02/Jan/2006:15:04:05 -0700"), RequestTimeEpoch: now.UnixMilli(),
 			HTTPMethod: r.Method, Path: t.prefix + t.path, ResourcePath: t.resource.path, Protocol: r.Proto,
 			DomainName: r.Host, DomainPrefix: prefix,

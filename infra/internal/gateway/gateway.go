@@ -13,6 +13,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/google/uuid"
+
 	"csvexport/infra/internal/lambda"
 	"csvexport/infra/internal/template"
 )
@@ -33,23 +35,10 @@ type Config struct {
 	AccountID string
 	APIID     string
 	Timeout   time.Duration // for one request; 0: API Gateway's 29 s
-}
 
-// ownAnswer is one that API Gateway gives itself, without or instead of a
-// function's: a gateway response.
-type ownAnswer struct {
-	status    int
-	message   string
-	errorType string
-}
-
-// ownAnswers are API Gateway's defaults, by the type of gateway response.
-var ownAnswers = map[string]ownAnswer{
-	"MISSING_AUTHENTICATION_TOKEN": {http.StatusForbidden, "Missing Authentication Token", "MissingAuthenticationTokenException"},
-	"REQUEST_TOO_LARGE":            {http.StatusRequestEntityTooLarge, "Request Too Long", "RequestTooLongException"},
-	"THROTTLED":                    {http.StatusTooManyRequests, "Too Many Requests", "TooManyRequestsException"},
-	"INTEGRATION_TIMEOUT":          {http.StatusGatewayTimeout, "Endpoint request timed out", "InternalServerErrorException"},
-	"DEFAULT_5XX":                  {http.StatusBadGateway, "Internal server error", "InternalServerErrorException"},
+	// Responses are the API's own answers, by their type. Those that are
+	// missing are API Gateway's.
+	Responses map[string]template.GatewayResponse
 }
 
 type gateway struct {
@@ -67,67 +56,55 @@ func New(config Config) http.Handler {
 
 // ServeHTTP serves one request.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := uuid.NewString()
+	w.Header().Set("X-Amzn-Requestid", id)
 	t, ok := find(g.resources, r)
+	self := g.self(id, r, t)
 	if !ok {
-		answerSelf(w, "MISSING_AUTHENTICATION_TOKEN")
+		self.answer(w, "MISSING_AUTHENTICATION_TOKEN")
 		return
 	}
-	event, err := g.event(w, r, t)
+	event, err := g.event(w, r, t, id)
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		answerSelf(w, "REQUEST_TOO_LARGE")
+		self.answer(w, "REQUEST_TOO_LARGE")
 		return
 	}
 	if err != nil {
 		return // the client is gone
 	}
-	w.Header().Set("X-Amzn-Requestid", event.RequestContext.RequestID)
 	payload, err := json.Marshal(event)
 	if err != nil {
-		answerSelf(w, "DEFAULT_5XX")
+		self.answer(w, "DEFAULT_5XX")
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), g.config.Timeout)
 	defer cancel()
 	result, err := g.config.Invoke(ctx, t.function, payload)
 	if err != nil {
-		answerSelf(w, gatewayResponse(err))
+		self.answer(w, responseType(err))
 		return
 	}
 	if result.FunctionError != "" {
-		answerSelf(w, "DEFAULT_5XX")
+		self.answer(w, "DEFAULT_5XX")
 		return
 	}
 	answer, err := decode(result.Payload)
 	if err != nil {
-		answerSelf(w, "DEFAULT_5XX")
+		self.answer(w, "DEFAULT_5XX")
 		return
 	}
 	answer.write(w)
 }
 
-// gatewayResponse is the type of API Gateway's own answer when the function was not run to its end.
-func gatewayResponse(err error) string {
+// responseType is the type of API Gateway's own answer when the function was not run to its end.
+func responseType(err error) string {
 	var refused *lambda.Error
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return "INTEGRATION_TIMEOUT"
-	case errors.As(err, &refused) && refused.Status == http.StatusTooManyRequests:
-		return "THROTTLED"
 	case errors.As(err, &refused) && refused.Status == http.StatusRequestEntityTooLarge:
 		return "REQUEST_TOO_LARGE"
 	}
-	return "DEFAULT_5XX"
-}
-
-// answerSelf writes one of API Gateway's own answers.
-func answerSelf(w http.ResponseWriter, kind string) {
-	own := ownAnswers[kind]
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Amzn-Errortype", own.errorType)
-	w.WriteHeader(own.status)
-	body := struct {
-		Message string `json:"message"`
-	}{own.message}
-	_ = json.NewEncoder(w).Encode(body) // the client may be gone
+	return "INTEGRATION_FAILURE"
 }

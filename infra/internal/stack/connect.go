@@ -44,7 +44,8 @@ func (s *Stack) connect(ctx context.Context, declared *template.Stack, endpoints
 		})
 	})
 	s.serve(routes, gateway.New(gateway.Config{
-		Routes: declared.Routes, Invoke: s.host.Invoke, AccountID: localaws.AccountID, APIID: s.folder.Name,
+		Routes: declared.Routes, Responses: declared.GatewayResponses,
+		Invoke: s.host.Invoke, AccountID: localaws.AccountID, APIID: s.folder.Name,
 	}))
 	return nil
 }

@@ -72,9 +72,10 @@ func (l *loader) apiStage(r *resource) string {
 
 // buildAPI checks the API; its routes come with the functions' events.
 func (l *loader) buildAPI(r *resource, properties *node) {
-	l.object(properties, "API "+r.id, []string{"StageName"}, []string{
+	p := l.object(properties, "API "+r.id, []string{"StageName", "GatewayResponses"}, []string{
 		"AccessLogSetting", "AlwaysDeploy", "Description", "DisableExecuteApiEndpoint", "EndpointConfiguration", "FailOnWarnings",
 		"MethodSettings", "Name", "OpenApiVersion", "PropagateTags", "SecurityPolicy", "Tags", "TracingEnabled",
 	})
 	l.apiStage(r)
+	l.gatewayResponses(r, p["GatewayResponses"])
 }

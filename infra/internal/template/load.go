@@ -100,8 +100,9 @@ func (l *loader) parse(text []byte) *node {
 }
 
 var (
-	sections        = []string{"Transform", "Parameters", "Conditions", "Globals", "Resources", "Outputs"}
-	ignoredSections = []string{"AWSTemplateFormatVersion", "Description", "Metadata"}
+	sections = []string{"Transform", "Parameters", "Conditions", "Globals", "Resources", "Outputs"}
+	// Rules say which parameters a deployment must be given together.
+	ignoredSections = []string{"AWSTemplateFormatVersion", "Description", "Metadata", "Rules"}
 )
 
 func (l *loader) load(root *node) {
@@ -121,7 +122,7 @@ func (l *loader) load(root *node) {
 		l.condition(name, l.conditions[name].expression.line)
 	}
 	for _, r := range l.order {
-		if l.exists(r) {
+		if l.exists(r) && !r.typ.absent {
 			r.typ.build(r, r.properties)
 		}
 	}

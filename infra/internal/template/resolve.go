@@ -159,6 +159,10 @@ func (l *loader) resource(name string, line int) *resource {
 		l.add(line, "%s is left out by its condition, but something refers to it", name)
 		return nil
 	}
+	if r.typ.absent {
+		l.add(line, "%s is of a type that the local stack does not have, so nothing may refer to it", name)
+		return nil
+	}
 	return r
 }
 

@@ -18,6 +18,7 @@ type resource struct {
 
 // resourceType is what the local stack knows of one type of resource.
 type resourceType struct {
+	absent       bool   // the local stack has none: not read any further, and nothing that is read may refer to it
 	globals      string // its mapping in the Globals section; empty for none
 	nameProperty string // the property that overrides the physical name
 	longestName  int
@@ -60,6 +61,13 @@ func (l *loader) resourceTypes() map[string]*resourceType {
 			arn:   "arn:aws:s3:::NAME",
 			build: l.buildBucket,
 		},
+		// What guards and watches the others in AWS means nothing here.
+		"AWS::CloudWatch::Alarm":  {absent: true},
+		"AWS::IAM::ManagedPolicy": {absent: true},
+		"AWS::IAM::Role":          {absent: true},
+		"AWS::Logs::LogGroup":     {absent: true},
+		"AWS::S3::BucketPolicy":   {absent: true},
+		"AWS::SQS::QueuePolicy":   {absent: true},
 	}
 }
 

@@ -21,6 +21,8 @@ type Stack struct {
 	Tables       []Table
 	Buckets      []Bucket
 	Outputs      map[string]string
+
+	GatewayResponses map[string]GatewayResponse // the API's own answers, by their type
 }
 
 // Function is an AWS::Serverless::Function.
