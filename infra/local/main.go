@@ -25,6 +25,8 @@ const usage = `usage: local COMMAND [flags]
   down        stop the stack of that name; -clean also removes its data
   seed        fill the users table with -rows rows
   demo        export the users table and compare the file with psql's
+  bench-api   measure the routes under load, on a stack of its own
+  cases FILE  print a table of the end-to-end cases whose go test -json is in FILE
   run -- CMD  run CMD beside fresh stand-ins, named by TEST_DATABASE_URL,
               TEST_S3_URL, TEST_SQS_URL, TEST_DYNAMODB_URL and TEST_PSQL
 
@@ -40,6 +42,8 @@ type options struct {
 	rows        int64
 	clean       bool
 	ephemeral   bool
+	requests    int
+	write       string
 }
 
 func main() {
@@ -76,6 +80,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		err = seedRows(ctx, opt, stderr)
 	case "demo":
 		err = runDemo(ctx, opt, stdout, stderr)
+	case "bench-api":
+		err = benchAPI(ctx, opt, stdout, stderr)
+	case "cases":
+		err = printCases(rest, stdout)
 	case "run":
 		err = runCommand(ctx, opt, rest, stdout, stderr)
 	}
@@ -86,7 +94,11 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 	fs := flag.NewFlagSet("local "+command, flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.StringVar(&opt.root, "root", "", "project folder; by default the nearest one upwards with a template.yaml")
-	fs.StringVar(&opt.stack, "stack", "local", "name of the stack; its state is in .local/NAME")
+	name := "local"
+	if command == "bench-api" {
+		name = command
+	}
+	fs.StringVar(&opt.stack, "stack", name, "name of the stack; its state is in .local/NAME")
 	database := func() {
 		fs.StringVar(&opt.databaseURL, "database-url", getenv("DATABASE_URL"), "your own database instead of the stack's Postgres")
 	}
@@ -106,18 +118,25 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 		database()
 		port()
 		fs.Int64Var(&opt.rows, "rows", 100_000, "number of rows")
-	case "run":
+	case "bench-api":
+		fs.Int64Var(&opt.rows, "rows", 1_000_000, "number of rows of an export")
+		fs.IntVar(&opt.requests, "requests", 1000, "number of requests of each kind under load")
+		fs.StringVar(&opt.write, "write", "", "also write the tables into this file, between the marker comments of bench-api")
+	case "cases", "run": // take arguments
 	default:
 		return opt, nil, fmt.Errorf("unknown command %q\n%s", command, usage)
 	}
 	if err := fs.Parse(args); err != nil {
 		return opt, nil, err
 	}
-	if command != "run" && fs.NArg() > 0 {
+	if command != "cases" && command != "run" && fs.NArg() > 0 {
 		return opt, nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
 	if opt.rows < 0 || opt.rows > 2_000_000_000 {
 		return opt, nil, fmt.Errorf("-rows %d: want 0 to 2,000,000,000", opt.rows)
+	}
+	if command == "bench-api" && (opt.requests < 1 || opt.requests > 5000) {
+		return opt, nil, fmt.Errorf("-requests %d: want 1 to 5,000", opt.requests)
 	}
 	opt.root, err = projectRoot(opt.root)
 	return opt, fs.Args(), err

@@ -177,7 +177,7 @@ func (h *Host) finish(e *environment, inv *invocation, a answer, begin time.Time
 	}
 	pid, _ := e.status()
 	report := Report{
-		Function: e.function.Name, RequestID: inv.id, Status: "success", ErrorType: a.errorType, Start: begin,
+		Function: e.function.Name, RequestID: inv.id, TraceID: inv.traceID, Status: "success", ErrorType: a.errorType, Start: begin,
 		Duration: duration, InitDuration: initDuration,
 		BilledDuration: (duration + initDuration + time.Millisecond - 1).Truncate(time.Millisecond),
 		MemoryMB:       e.function.MemoryMB, MaxMemoryMB: peakMemoryMB(pid), PID: pid, LogFile: e.log.path,

@@ -30,6 +30,9 @@ func TestInvoke_ColdThenWarm(t *testing.T) {
 	if in.PID != first.PID || in.RequestID != first.RequestID || in.ARN != "arn:aws:lambda:us-east-1:000000000000:function:test-Export" {
 		t.Errorf("the function saw %+v, the result says %+v", in, first.Report)
 	}
+	if !slices.Contains(in.Environment, "_X_AMZN_TRACE_ID="+first.TraceID) {
+		t.Errorf("the report's trace %q is not the function's: %q", first.TraceID, in.Environment)
+	}
 	if in.LeftMillis < 18_000 || in.LeftMillis > 20_000 {
 		t.Errorf("%d ms left of 20 s", in.LeftMillis)
 	}

@@ -39,6 +39,7 @@ type Result struct {
 type Report struct {
 	Function       string        `json:"function"` // the function's name
 	RequestID      string        `json:"requestId"`
+	TraceID        string        `json:"traceId"`   // what the function's AWS SDK sends as X-Amzn-Trace-Id
 	Status         string        `json:"status"`    // success, error or timeout
 	ErrorType      string        `json:"errorType"` // empty on success
 	Start          time.Time     `json:"start"`     // of the invocation, after a cold start's init

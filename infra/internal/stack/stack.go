@@ -33,6 +33,11 @@ type Config struct {
 	Port        int       // of the routes; 0: any free one
 	DatabaseURL string    // the user's own database; empty: start Postgres
 	Out         io.Writer // gets a line for what takes long
+
+	// Intercept gives the functions, and nobody else, other endpoints than the
+	// stand-ins' own; nil: those.
+	Intercept    func(localaws.Endpoints) (localaws.Endpoints, error)
+	RequestsOnly bool // no message is delivered and no schedule fires
 }
 
 // Stack is a running stack.
@@ -84,8 +89,17 @@ func Start(ctx context.Context, f *Folder, cfg Config) (_ *Stack, err error) {
 		return nil, err
 	}
 	endpoints.Lambda = "http://" + invoke.Addr().String()
-	s.host = s.lambdaHost(binaries, declared, endpoints)
+	seen := endpoints
+	if cfg.Intercept != nil {
+		if seen, err = cfg.Intercept(endpoints); err != nil {
+			return nil, errors.Join(err, invoke.Close())
+		}
+	}
+	s.host = s.lambdaHost(binaries, declared, seen)
 	s.serve(invoke, s.host)
+	if cfg.RequestsOnly {
+		declared.EventSources, declared.Schedules = nil, nil
+	}
 	if err := s.connect(work, declared, endpoints, routes); err != nil {
 		return nil, err
 	}
