@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -92,104 +93,35 @@ func checkCompleted(t *testing.T, s status, after time.Time, attempts int) {
 	}
 }
 
-func TestExport_large(t *testing.T) {
-	shared.seed(t, largeRows)
-	before := time.Now().Add(-time.Second)
-	id := shared.create(t).ExportID
-	early := shared.get(t, "/exports/"+id+"/download")
-	checkProblem(t, early, http.StatusConflict, "export_not_ready")
-	if got := early.header.Get("Retry-After"); atoi(t, []byte(got)) < 1 {
-		t.Errorf("Retry-After %q", got)
-	}
-	ran := false
-	done := shared.follow(t, id, 2*time.Minute, func(s status) { ran = ran || s.Phase != nil && *s.Phase == "running" })
-	if !ran {
-		t.Error("the status never said running")
-	}
-	checkCompleted(t, done, before, 1)
-	shared.checkFile(t, done)
-	if etag := aws.ToString(shared.object(t, done).ETag); !regexp.MustCompile(`-\d+"$`).MatchString(etag) {
-		t.Errorf("ETag %s, want that of a multipart upload", etag)
-	}
-	shared.checkNothingLeft(t, id)
-}
-
-func TestExport_noRows(t *testing.T) {
-	shared.seed(t, 0)
-	before := time.Now().Add(-time.Second)
-	done := shared.follow(t, shared.create(t).ExportID, time.Minute, nil)
-	if done.Progress.RowsPerSecond != 0 {
-		t.Errorf("rowsPerSecond %d", done.Progress.RowsPerSecond)
-	}
-	done.Progress.RowsPerSecond = 1 // what checkCompleted wants of the others
-	checkCompleted(t, done, before, 1)
-	shared.checkFile(t, done)
-}
-
-func TestProblems(t *testing.T) {
-	const unknown = "/exports/01890a5d-ac96-774b-bcce-b302099a8057"
-	tests := map[string]struct {
-		method, path, body string
-		status             int
-		code               string
-		field              string // that errors names
+// An export of no rows is a file too: its header.
+func TestExport_empty(t *testing.T) {
+	for _, tt := range []struct {
+		name, request, where string
+		rows                 int // in the table
 	}{
-		"status of unknown id":      {"GET", unknown + "/status", "", 404, "not_found", ""},
-		"download of unknown id":    {"GET", unknown + "/download", "", 404, "not_found", ""},
-		"malformed id":              {"GET", "/exports/42/status", "", 400, "invalid_request", "id"},
-		"malformed id, download":    {"GET", "/exports/42/download", "", 400, "invalid_request", "id"},
-		"unknown field":             {"POST", "/exports/csv", `{"limit":5}`, 400, "invalid_request", "limit"},
-		"field of a later day":      {"POST", "/exports/csv", `{"fileName":"a.csv.gz"}`, 400, "invalid_request", "fileName"},
-		"unknown dataset":           {"POST", "/exports/csv", `{"dataset":"pg_authid"}`, 400, "invalid_request", "dataset"},
-		"no JSON":                   {"POST", "/exports/csv", `{`, 400, "invalid_request", ""},
-		"JSON that isn't an object": {"POST", "/exports/csv", `[]`, 400, "invalid_request", ""},
-		"body over 16 KiB":          {"POST", "/exports/csv", `{"dataset":"` + strings.Repeat("u", 16<<10) + `"}`, 413, "payload_too_large", ""},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			fields := checkProblem(t, shared.request(t, tt.method, tt.path, tt.body), tt.status, tt.code)
-			if tt.field != "" && !cmp.Equal([]string{tt.field}, fields) {
-				t.Errorf("errors name %q, want %q", fields, tt.field)
+		{"no row matches", `{"filters":{"country_code":"ZZ"}}`, "country_code = 'ZZ'", smallRows},
+		{"no row at all", `{}`, "true", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			shared.seed(t, tt.rows)
+			before := time.Now().Add(-time.Second)
+			created := decodeStatus(t, shared.request(t, http.MethodPost, "/exports/csv", tt.request), http.StatusAccepted)
+			done := shared.follow(t, created.ExportID, time.Minute, nil)
+			if want := (progress{TotalRows: new(int), Percentage: 100, SecondsLeft: new(int64)}); !cmp.Equal(want, done.Progress) {
+				t.Errorf("progress (-want +got):\n%s", cmp.Diff(want, done.Progress))
 			}
+			done.Progress.RowsPerSecond = 1 // what checkCompleted wants of the others
+			checkCompleted(t, done, before, 1)
+			got := shared.download(t, done.ExportID)
+			want := shared.psql(t, "COPY (SELECT * FROM users WHERE "+tt.where+" ORDER BY id) TO STDOUT (FORMAT csv, HEADER)")
+			if !bytes.Equal(got, want) || bytes.Count(want, []byte("\n")) != 1 {
+				t.Errorf("the file holds %q, psql says %q", got, want)
+			}
+			if done.File.UncompressedBytes != len(want) {
+				t.Errorf("uncompressedBytes %d, want %d", done.File.UncompressedBytes, len(want))
+			}
+			shared.checkNothingLeft(t, done.ExportID)
 		})
-	}
-	t.Run("body that is no JSON by its type", func(t *testing.T) {
-		a := shared.request(t, "POST", "/exports/csv", "<export/>", "Content-Type: text/xml")
-		checkProblem(t, a, http.StatusUnsupportedMediaType, "unsupported_media_type")
-	})
-}
-
-// checkProblem checks a problem document (RFC 9457) and returns the fields
-// that its errors name.
-func checkProblem(t *testing.T, a answer, code int, name string) []string {
-	t.Helper()
-	var problem struct {
-		Type, Title, Detail, Code, RequestID, Error string
-		Status                                      int
-		Errors                                      []struct{ Field, Message string }
-	}
-	a.decode(t, code, "application/problem+json", &problem)
-	if problem.Status != code || problem.Code != name || problem.Type != "about:blank" || problem.Title != http.StatusText(code) {
-		t.Errorf("problem %s, want status %d and code %s", a.body, code, name)
-	}
-	if problem.Detail == "" || problem.Error != problem.Detail || problem.RequestID == "" {
-		t.Errorf("problem %s, want a detail, the same in error, and a requestId", a.body)
-	}
-	var fields []string
-	for _, e := range problem.Errors {
-		if e.Message == "" {
-			t.Errorf("problem %s: no message for field %q", a.body, e.Field)
-		}
-		fields = append(fields, e.Field)
-	}
-	return fields
-}
-
-func TestHealth(t *testing.T) {
-	var health map[string]string
-	shared.get(t, "/health").decode(t, http.StatusOK, "application/json", &health)
-	if diff := cmp.Diff(map[string]string{"status": "ok"}, health); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
