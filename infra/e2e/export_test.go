@@ -16,6 +16,7 @@ import (
 
 const (
 	smallRows = 5000
+	midRows   = 200_000   // seconds of work
 	largeRows = 1_000_000 // several parts
 )
 

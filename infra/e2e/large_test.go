@@ -37,7 +37,7 @@ func TestExport_large(t *testing.T) {
 // but overlap is a lock's doing: none gets a row before all three have begun.
 // That they did is read from run-export's log.
 func TestExport_threeAtOnce(t *testing.T) {
-	shared.seed(t, largeRows)
+	shared.seed(t, midRows)
 	selections := []struct{ name, request, where string }{
 		{"all rows", `{}`, "true"},
 		{"countries", `{"filters":{"country_code":["US","DE"]}}`, "country_code IN ('US', 'DE')"},

@@ -118,9 +118,11 @@ func TestCreateExport_spec(t *testing.T) {
 // validateOnly asks nobody: it works without any server.
 func TestCreateExport_validateOnly(t *testing.T) {
 	h := &api.CreateExport{Catalog: dataset.Default()}
-	w, answer := do(t, h, "anna", http.MethodPost, "", "application/json", `{"validateOnly":true,"filters":{"country_code":"US"}}`)
-	if w.Code != http.StatusOK || answer["valid"] != true {
-		t.Errorf("status %d, %v", w.Code, answer)
+	for _, tier := range []string{"US", `\ud83d\ude00`, `\\ud83d`, `\u00e9\n`, "😀"} {
+		w, answer := do(t, h, "anna", http.MethodPost, "", "application/json", `{"validateOnly":true,"filters":{"subscription_tier":"`+tier+`"}}`)
+		if w.Code != http.StatusOK || answer["valid"] != true {
+			t.Errorf("%s: status %d, %v", tier, w.Code, answer)
+		}
 	}
 }
 
@@ -157,6 +159,12 @@ func TestCreateExport_refuses(t *testing.T) {
 		{"duplicate key", "application/json", `{"dataset":"users","dataset":"users"}`, 400, "invalid_request", "dataset"},
 		{"null", "application/json", `{"dataset":null}`, 400, "invalid_request", "dataset"},
 		{"unknown dataset", "application/json", `{"dataset":"nobody's"}`, 400, "invalid_request", "dataset"},
+		{"not UTF-8", "application/json", "{\"filters\":{\"subscription_tier\":\"\xff\"}}", 400, "invalid_request", ""},
+		{"half a character", "application/json", `{"filters":{"subscription_tier":"\ud83d"}}`, 400, "invalid_request", ""},
+		{"its other half", "application/json", `{"filters":{"subscription_tier":"\\\ude00"}}`, 400, "invalid_request", ""},
+		{"halves apart", "application/json", `{"filters":{"subscription_tier":"\ud83d \ude00"}}`, 400, "invalid_request", ""},
+		{"halves the wrong way round", "application/json", `{"filters":{"subscription_tier":"\ude00\ud83d"}}`, 400, "invalid_request", ""},
+		{"half a list of columns", "application/json", `{"columns":["id",1]}`, 400, "invalid_request", "columns"},
 		{"broken", "application/json", `{"dataset":`, 400, "invalid_request", ""},
 		{"not closed", "application/json", `{"dataset":"users"`, 400, "invalid_request", ""},
 		{"not an object", "application/json", `[]`, 400, "invalid_request", ""},

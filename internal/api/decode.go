@@ -8,6 +8,9 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"csvexport/internal/dataset"
 	"csvexport/internal/export"
@@ -66,15 +69,15 @@ func decodeCreate(body []byte) (createRequest, []export.FieldError, error) {
 // decodeInto decodes a value that must not be, or hold, null. It returns the
 // message if it can't.
 func decodeInto(value json.RawMessage, to any, message string) string {
-	if json.Unmarshal(value, to) != nil || bytes.Equal(value, []byte("null")) {
-		return message
-	}
-	if names, ok := to.(*[]string); ok { // null in a list would be an empty string
-		var pointers []*string
-		if json.Unmarshal(value, &pointers) != nil || slices.Contains(pointers, nil) {
-			*names = nil
-			return message
+	ok := json.Unmarshal(value, to) == nil && !bytes.Equal(value, []byte("null"))
+	if names, isList := to.(*[]string); isList {
+		var pointers []*string // null in a list would be an empty string
+		if ok = ok && json.Unmarshal(value, &pointers) == nil && !slices.Contains(pointers, nil); !ok {
+			*names = nil // what was decoded before the mistake
 		}
+	}
+	if !ok {
+		return message
 	}
 	return ""
 }
@@ -141,7 +144,41 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
 		return nil, export.Errorf(export.UnsupportedMediaType, "The request's Content-Type must be application/json.")
 	}
+	if !utf8.Valid(body) || hasLoneSurrogate(body) { // encoding/json would replace those
+		return nil, invalid(export.FieldError{Message: "the body must be JSON in UTF-8"})
+	}
 	return body, nil
+}
+
+// hasLoneSurrogate reports whether JSON text escapes half of a character:
+// \ud800 to \udfff not in pairs (RFC 8259, section 8.2).
+func hasLoneSurrogate(body []byte) bool {
+	var high rune // the escape right before
+	for len(body) > 0 {
+		at := bytes.IndexByte(body, '\\')
+		if at < 0 || at+1 >= len(body) {
+			break
+		}
+		var escaped rune
+		size := 2
+		if body[at+1] == 'u' && at+6 <= len(body) {
+			n, err := strconv.ParseUint(string(body[at+2:at+6]), 16, 16)
+			if err != nil {
+				return false // no JSON: not for here
+			}
+			escaped, size = rune(n), 6
+		}
+		paired := high != 0 && at == 0 && utf16.DecodeRune(high, escaped) != utf8.RuneError
+		if high != 0 && !paired {
+			return true
+		}
+		high = 0
+		if utf16.IsSurrogate(escaped) && !paired {
+			high = escaped // if it is a low one, no pair follows
+		}
+		body = body[at+size:]
+	}
+	return high != 0
 }
 
 // field is a member of a JSON object.

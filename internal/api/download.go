@@ -47,7 +47,7 @@ func (h *DownloadExport) serve(w http.ResponseWriter, r *http.Request) error {
 	if r.Method == http.MethodHead {
 		return h.head(w, r, e)
 	}
-	ttl := min(h.PresignTTL, e.ExpiresAt.Sub(now))
+	ttl := max(min(h.PresignTTL, e.ExpiresAt.Sub(now)), time.Second) // a signature's least
 	url, err := h.Bucket.PresignGet(r.Context(), e.Result.Key, e.FileName(), ttl)
 	if err != nil {
 		return err

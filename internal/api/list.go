@@ -21,6 +21,8 @@ import (
 
 const defaultPage = 20
 
+const badPageToken = "must be a nextPageToken of this very list, with the same status"
+
 // ListExports answers GET /exports with a page of the caller's exports, the
 // newest first. A page may be short and not be the last: the last one has no
 // nextPageToken.
@@ -60,7 +62,7 @@ func (h *ListExports) serve(w http.ResponseWriter, r *http.Request) error {
 // decodeList reads the query of GET /exports.
 func decodeList(query url.Values, owner string) (jobs.List, []export.FieldError) {
 	q := jobs.List{Owner: owner, Size: defaultPage}
-	token := ""
+	var after *pageToken
 	var problems []export.FieldError
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		message := ""
@@ -68,18 +70,22 @@ func decodeList(query url.Values, owner string) (jobs.List, []export.FieldError)
 		case len(query[name]) > 1:
 			message = "is given twice"
 		case name == "pageSize":
-			size, err := strconv.Atoi(value)
+			size, err := strconv.ParseUint(value, 10, 16) // takes no sign
 			if err != nil || size < 1 || size > jobs.MaxPage {
 				message = fmt.Sprintf("must be a number from 1 to %d", jobs.MaxPage)
 			}
-			q.Size = size
+			q.Size = int(size)
 		case name == "status":
 			q.Status = export.Status(value)
 			if !slices.Contains(export.Statuses, q.Status) {
 				message = fmt.Sprintf("must be one of %v", export.Statuses)
 			}
 		case name == "pageToken":
-			token = value
+			if token, ok := decodePageToken(value); ok {
+				after = &token
+			} else {
+				message = badPageToken
+			}
 		default:
 			message = "is not a parameter of this request"
 		}
@@ -87,11 +93,11 @@ func decodeList(query url.Values, owner string) (jobs.List, []export.FieldError)
 			problems = append(problems, export.FieldError{Field: name, Message: message})
 		}
 	}
-	if _, given := query["pageToken"]; given && len(problems) == 0 {
-		var ok bool
-		if q.After, ok = decodePageToken(q, token); !ok {
-			problems = append(problems, export.FieldError{Field: "pageToken", Message: "must be a nextPageToken of this very list, with the same status"})
+	if after != nil && len(problems) == 0 {
+		if after.List != listMark(q) {
+			return q, []export.FieldError{{Field: "pageToken", Message: badPageToken}}
 		}
+		q.After = &jobs.Position{CreatedAt: after.CreatedAt, ID: after.ID}
 	}
 	return q, problems
 }
@@ -116,16 +122,14 @@ func encodePageToken(q jobs.List, at jobs.Position) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-func decodePageToken(q jobs.List, token string) (*jobs.Position, bool) {
+func decodePageToken(token string) (pageToken, bool) {
 	b, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil {
-		return nil, false
+		return pageToken{}, false
 	}
 	var t pageToken
-	if json.Unmarshal(b, &t) != nil || t.V != pageTokenVersion || t.List != listMark(q) || uuid.Validate(t.ID) != nil || t.CreatedAt.IsZero() {
-		return nil, false
-	}
-	return &jobs.Position{CreatedAt: t.CreatedAt, ID: t.ID}, true
+	ok := json.Unmarshal(b, &t) == nil && t.V == pageTokenVersion && uuid.Validate(t.ID) == nil && !t.CreatedAt.IsZero()
+	return t, ok
 }
 
 // listMark tells one list from another's, and from that of another status.

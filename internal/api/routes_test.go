@@ -191,9 +191,9 @@ func TestListExports(t *testing.T) {
 	}
 	anothers := token
 	for query, field := range map[string]string{
-		"pageSize=0": "pageSize", "pageSize=101": "pageSize", "pageSize=x": "pageSize", "pageSize=": "pageSize", "status=done": "status", "status=": "status",
+		"pageSize=0": "pageSize", "pageSize=101": "pageSize", "pageSize=x": "pageSize", "pageSize=%2B5": "pageSize", "pageSize=0&pageToken=x": "pageSize pageToken", "pageSize=": "pageSize", "status=done": "status", "status=": "status",
 		"x=1": "x", "pageSize=1&pageSize=2": "pageSize", "pageToken=": "pageToken", "pageToken=x": "pageToken", "pageToken=e30": "pageToken",
-		anothers + "&status=failed": "pageToken", "pageSize=0&status=x&y=": "pageSize status y",
+		anothers[1:] + "&status=failed": "pageToken", "pageSize=0&status=x&y=": "pageSize status y",
 	} {
 		code, problem := list(t, f.jobs, "anna", query)
 		if code != http.StatusBadRequest || fields(problem) != field {
