@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"csvexport/internal/export"
-	"csvexport/internal/queue"
 	"csvexport/internal/servertest"
 )
 
@@ -37,19 +36,9 @@ func TestRunner_cancelled(t *testing.T) {
 			var background sync.WaitGroup
 			defer background.Wait()
 			if test.locked {
-				background.Go(func() { servertest.PSQL(t, url, "BEGIN; LOCK TABLE users; SELECT pg_sleep(6)") })
-				waitFor(t, func() bool {
-					return strings.TrimSpace(servertest.PSQL(t, url,
-						"SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'users'::regclass")) == "1"
-				})
+				lockUsers(t, &background, url)
 			}
-			stopped := make(chan time.Time, 1)
-			background.Go(func() {
-				if err := f.Run(t.Context(), queue.Message{ExportID: e.ID}); err != nil {
-					t.Error(err)
-				}
-				stopped <- time.Now()
-			})
+			stopped := f.start(t, &background, e.ID)
 			waitFor(t, func() bool { return test.ready(f.get(t, e.ID)) })
 			if err := f.Jobs.Cancel(t.Context(), f.get(t, e.ID), time.Now(), time.Hour); err != nil {
 				t.Fatal(err)

@@ -252,18 +252,8 @@ func TestRunner_losesClaim(t *testing.T) {
 	e := f.create(t)
 	var background sync.WaitGroup
 	defer background.Wait()
-	background.Go(func() { servertest.PSQL(t, url, "BEGIN; LOCK TABLE users; SELECT pg_sleep(6)") })
-	waitFor(t, func() bool {
-		return strings.TrimSpace(servertest.PSQL(t, url,
-			"SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'users'::regclass")) == "1"
-	})
-	stopped := make(chan time.Time, 1)
-	background.Go(func() {
-		if err := f.Run(t.Context(), queue.Message{ExportID: e.ID}); err != nil {
-			t.Error(err)
-		}
-		stopped <- time.Now()
-	})
+	lockUsers(t, &background, url)
+	stopped := f.start(t, &background, e.ID)
 	waitFor(t, func() bool { return f.get(t, e.ID).Phase == export.Running })
 	lost := time.Now()
 	f.raiseFence(t, e.ID)
@@ -275,6 +265,29 @@ func TestRunner_losesClaim(t *testing.T) {
 		t.Errorf("the late worker changed the export: %+v", after)
 	}
 	f.wantNothingLeft(t, e, 0)
+}
+
+// lockUsers keeps everybody from the users table for six seconds.
+func lockUsers(t *testing.T, background *sync.WaitGroup, url string) {
+	t.Helper()
+	background.Go(func() { servertest.PSQL(t, url, "BEGIN; LOCK TABLE users; SELECT pg_sleep(6)") })
+	waitFor(t, func() bool {
+		return strings.TrimSpace(servertest.PSQL(t, url,
+			"SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'users'::regclass")) == "1"
+	})
+}
+
+// start runs the export's message in the background and tells when it stopped.
+func (f fixture) start(t *testing.T, background *sync.WaitGroup, id string) <-chan time.Time {
+	t.Helper()
+	stopped := make(chan time.Time, 1)
+	background.Go(func() {
+		if err := f.Run(t.Context(), queue.Message{ExportID: id}); err != nil {
+			t.Error(err)
+		}
+		stopped <- time.Now()
+	})
+	return stopped
 }
 
 // raiseFence takes the right to write from whoever has it.
