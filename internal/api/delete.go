@@ -15,6 +15,10 @@ import (
 // under it: it is claimed, released or completed just then.
 const deleteTries = 5
 
+// deleteTimeout bounds how long an answer waits for S3; the sweeper deletes
+// what is left.
+const deleteTimeout = 3 * time.Second
+
 // DeleteExport answers DELETE /exports/{id}: it cancels an export that is
 // being made, deletes the file of a completed one, and leaves every other as
 // it is. The answer is 204 each time.
@@ -50,7 +54,7 @@ func (h *DeleteExport) serve(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *DeleteExport) end(ctx context.Context, e export.Export) error {
-	switch e.Status {
+	switch e.StatusAt(time.Now()) {
 	case export.Processing:
 		if err := h.Jobs.Cancel(ctx, e, time.Now(), h.FileTTL); err != nil {
 			return err
@@ -61,9 +65,11 @@ func (h *DeleteExport) end(ctx context.Context, e export.Export) error {
 		if err := h.Jobs.Delete(ctx, e, time.Now()); err != nil {
 			return err
 		}
-		e.Status = export.Deleted
-		if err := h.removeFile(ctx, e); err != nil {
-			slog.WarnContext(ctx, "file not deleted, left to the sweeper", "exportId", e.ID, "error", err)
+		h.removeFile(ctx, e)
+		return nil
+	case export.Deleted:
+		if !e.DueAt.IsZero() { // it may not have come so far
+			h.removeFile(ctx, e)
 		}
 		return nil
 	default:
@@ -71,9 +77,12 @@ func (h *DeleteExport) end(ctx context.Context, e export.Export) error {
 	}
 }
 
-func (h *DeleteExport) removeFile(ctx context.Context, e export.Export) error {
+// removeFile deletes a deleted export's file at once; whatever else there may
+// be is left to the sweeper, and so is the file if S3 is away.
+func (h *DeleteExport) removeFile(ctx context.Context, e export.Export) {
+	ctx, cancel := context.WithTimeout(ctx, deleteTimeout)
+	defer cancel()
 	if err := h.Bucket.Delete(ctx, e.Result.Key); err != nil {
-		return err
+		slog.WarnContext(ctx, "file not deleted, left to the sweeper", "exportId", e.ID, "error", err)
 	}
-	return h.Jobs.Clear(ctx, e, time.Time{})
 }

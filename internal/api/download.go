@@ -71,7 +71,13 @@ func (h *DownloadExport) head(w http.ResponseWriter, r *http.Request, e export.E
 	if err != nil {
 		return &export.Error{Code: export.Unavailable, Message: "The file's storage can't be reached. Please try again.", Err: err}
 	}
-	if !file.Exists {
+	if !file.Exists { // deleted just now, or lost
+		if e, err = find(r, h.Jobs); err != nil {
+			return err
+		}
+		if err := downloadable(e, time.Now()); err != nil {
+			return err
+		}
 		return fmt.Errorf("export %s is completed but its file %s is missing", e.ID, e.Result.Key)
 	}
 	header := w.Header()

@@ -77,7 +77,7 @@ func (h *Health) serve(w http.ResponseWriter, r *http.Request) error {
 		answer.Checks[h.Checks[i].Name] = v
 	}
 	if len(down) > 0 {
-		return &unhealthy{answer.Checks, &export.Error{
+		return &unhealthy{answer, &export.Error{
 			Code: export.Unavailable, Message: "Not everything that the service needs answers: " + strings.Join(down, ", ") + ".",
 			Err: errors.Join(causes...),
 		}}
@@ -88,7 +88,7 @@ func (h *Health) serve(w http.ResponseWriter, r *http.Request) error {
 // unhealthy is the error of a deep health request; its problem document names
 // the checks, too.
 type unhealthy struct {
-	checks map[string]checkView
+	health healthView
 	err    *export.Error
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"time"
 
 	"csvexport/internal/export"
 )
@@ -20,8 +21,9 @@ type problem struct {
 	RequestID string              `json:"requestId"`
 	Errors    []export.FieldError `json:"errors,omitempty"`
 	Error     string              `json:"error"`
-	// Checks are those of a deep health request.
-	Checks map[string]checkView `json:"checks,omitempty"`
+	// These are of a deep health request.
+	CheckedAt *time.Time           `json:"checkedAt,omitempty"`
+	Checks    map[string]checkView `json:"checks,omitempty"`
 }
 
 // statuses is the one table from codes to HTTP. Any other code is Internal:
@@ -60,7 +62,7 @@ func writeProblem(w http.ResponseWriter, r *http.Request, err error) {
 		p.Errors = e.Fields
 	}
 	if e, ok := errors.AsType[*unhealthy](err); ok {
-		p.Checks = e.checks
+		p.CheckedAt, p.Checks = &e.health.CheckedAt, e.health.Checks
 	}
 	b, err := json.Marshal(p)
 	if err != nil { // strings and numbers always encode

@@ -2,12 +2,14 @@ package api_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -36,13 +38,19 @@ func (f fixture) completed(t *testing.T, name string) export.Export {
 	if err := complete(t, f, e, export.Result{Rows: 3, Bytes: 4, CRC32: 0x01020304, Key: e.Key(1)}, time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	_, err = servertest.S3(t).PutObject(t.Context(), &s3.PutObjectInput{
+	put(t, name, e)
+	return e
+}
+
+// put puts the export's file of 4 bytes into the bucket.
+func put(t *testing.T, name string, e export.Export) {
+	t.Helper()
+	_, err := servertest.S3(t).PutObject(t.Context(), &s3.PutObjectInput{
 		Bucket: &name, Key: aws.String(e.Key(1)), Body: strings.NewReader("file"), ContentType: aws.String("application/gzip"),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e
 }
 
 func TestDeleteExport(t *testing.T) {
@@ -68,6 +76,9 @@ func TestDeleteExport(t *testing.T) {
 			want204(t, id)
 			wantStatus(t, id, "cancelled")
 		}
+		if code, answer := list(t, f.jobs, "anna", "status=cancelled"); code != http.StatusOK || len(answer["exports"].([]any)) != 1 {
+			t.Errorf("list: status %d, %v", code, answer)
+		}
 		if w, problem := do(t, f.download, "anna", http.MethodGet, id, "", ""); w.Code != http.StatusConflict || problem["code"] != "export_failed" {
 			t.Errorf("download: status %d, %v", w.Code, problem)
 		}
@@ -84,13 +95,24 @@ func TestDeleteExport(t *testing.T) {
 		if w, problem := do(t, f.download, "anna", http.MethodGet, e.ID, "", ""); w.Code != http.StatusGone || problem["code"] != "gone" {
 			t.Errorf("download: status %d, %v", w.Code, problem)
 		}
-		if after, err := f.jobs.Get(t.Context(), e.ID); err != nil || !after.DueAt.IsZero() {
-			t.Errorf("due at %v (%v): there is nothing left to do", after.DueAt, err)
+		// Should a worker's late request bring the file back, another DELETE, or the sweeper, removes it.
+		put(t, name, e)
+		want204(t, e.ID)
+		if head, err := files.Head(t.Context(), e.Key(1)); err != nil || head.Exists {
+			t.Errorf("the file is there again: %v (%v)", head.Exists, err)
 		}
 	})
-	t.Run("completed, S3 away", func(t *testing.T) {
+	t.Run("completed, S3 silent", func(t *testing.T) {
 		e := f.completed(t, name)
-		h := &api.DeleteExport{Jobs: f.jobs, Bucket: bucket.New(servertest.AWSAt(t, "http://127.0.0.1:1"), name, ""), FileTTL: time.Hour}
+		silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+		defer silent.Close()
+		h := &api.DeleteExport{Jobs: f.jobs, Bucket: bucket.New(servertest.AWSAt(t, silent.URL), name, ""), FileTTL: time.Hour}
+		began := time.Now()
+		defer func() {
+			if took := time.Since(began); took > 8*time.Second {
+				t.Errorf("the answer took %v", took)
+			}
+		}()
 		if w, problem := do(t, h, "anna", http.MethodDelete, e.ID, "", ""); w.Code != http.StatusNoContent {
 			t.Errorf("status %d, %v", w.Code, problem)
 		}
@@ -98,6 +120,21 @@ func TestDeleteExport(t *testing.T) {
 		if after, err := f.jobs.Get(t.Context(), e.ID); err != nil || after.DueAt.IsZero() {
 			t.Errorf("never due (%v): nobody would delete the file", err)
 		}
+	})
+	t.Run("completed, its time over", func(t *testing.T) {
+		_, created := do(t, f.create, "anna", http.MethodPost, "", "", "")
+		e, err := f.jobs.Get(t.Context(), created["exportId"].(string))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e, err = f.jobs.Claim(t.Context(), e, "worker", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if err := complete(t, f, e, export.Result{Key: e.Key(1)}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		want204(t, e.ID)
+		wantStatus(t, e.ID, "expired")
 	})
 	t.Run("failed", func(t *testing.T) {
 		_, created := do(t, f.create, "anna", http.MethodPost, "", "", "")
@@ -148,6 +185,20 @@ func TestDownloadExport_head(t *testing.T) {
 	if diff := cmp.Diff(want, got); w.Code != http.StatusOK || diff != "" {
 		t.Errorf("status %d, headers (-want +got):\n%s", w.Code, diff)
 	}
+	_, processing := do(t, f.create, "anna", http.MethodPost, "", "", "")
+	wantHead := func(id string, status int) {
+		t.Helper()
+		if w, _ := do(t, f.download, "anna", http.MethodHead, id, "", ""); w.Code != status {
+			t.Errorf("HEAD answers %d, want %d", w.Code, status)
+		}
+	}
+	wantHead(processing["exportId"].(string), http.StatusConflict)
+	if err := f.download.Bucket.Delete(t.Context(), e.Key(1)); err != nil {
+		t.Fatal(err)
+	}
+	wantHead(e.ID, http.StatusInternalServerError) // the record says that it is there
+	f.download.Bucket = bucket.New(servertest.AWSAt(t, "http://127.0.0.1:1"), name, "")
+	wantHead(e.ID, http.StatusServiceUnavailable)
 }
 
 // list asks for a page with the given query.
@@ -189,10 +240,25 @@ func TestListExports(t *testing.T) {
 	if _, answer := list(t, f.jobs, "bert", ""); len(answer["exports"].([]any)) != 0 {
 		t.Errorf("a stranger's list: %v", answer)
 	}
+	for range 16 {
+		do(t, f.create, "anna", http.MethodPost, "", "", "")
+	}
+	if _, answer := list(t, f.jobs, "anna", ""); len(answer["exports"].([]any)) != 20 || answer["nextPageToken"] == nil {
+		t.Errorf("a page without pageSize has %d of 21, token %v", len(answer["exports"].([]any)), answer["nextPageToken"])
+	}
+	forged := func(from, to string) string {
+		t.Helper()
+		b, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(token, "&pageToken="))
+		if err != nil || !strings.Contains(string(b), from) {
+			t.Fatalf("token %s (%v) without %s", b, err, from)
+		}
+		return "pageToken=" + base64.RawURLEncoding.EncodeToString([]byte(strings.Replace(string(b), from, to, 1)))
+	}
 	anothers := token
 	for query, field := range map[string]string{
 		"pageSize=0": "pageSize", "pageSize=101": "pageSize", "pageSize=x": "pageSize", "pageSize=%2B5": "pageSize", "pageSize=0&pageToken=x": "pageSize pageToken", "pageSize=": "pageSize", "status=done": "status", "status=": "status",
 		"x=1": "x", "pageSize=1&pageSize=2": "pageSize", "pageToken=": "pageToken", "pageToken=x": "pageToken", "pageToken=e30": "pageToken",
+		forged(`"v":1`, `"v":2`): "pageToken", forged(`"i":"`, `"i":"x`): "pageToken", forged(`"c":"2`, `"c":"x`): "pageToken",
 		anothers[1:] + "&status=failed": "pageToken", "pageSize=0&status=x&y=": "pageSize status y",
 	} {
 		code, problem := list(t, f.jobs, "anna", query)
@@ -242,10 +308,32 @@ func TestHealth(t *testing.T) {
 		checks["postgres"].(map[string]any)["status"] != "down" || checks["dynamodb"].(map[string]any)["status"] != "ok" {
 		t.Errorf("a server is down: status %d, %v", w.Code, problem)
 	}
+	if problem["checkedAt"] == nil {
+		t.Errorf("no checkedAt in %v", problem)
+	}
 	if strings.Contains(w.Body.String(), "secret") {
 		t.Errorf("%s tells of the inside", w.Body)
 	}
 	if w, problem := get("?deep=maybe"); w.Code != http.StatusBadRequest || fields(problem) != "deep" {
 		t.Errorf("deep=maybe: status %d, %v", w.Code, problem)
 	}
+}
+
+// A server that hangs is down, and doesn't take the others' answers with it.
+func TestHealth_hangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &api.Health{Checks: []api.Check{
+			{Name: "s3", Ping: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }},
+			{Name: "sqs", Ping: func(context.Context) error { return nil }},
+		}}
+		began := time.Now()
+		w, problem := serve(t, h, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/health?deep=true", nil))
+		checks, _ := problem["checks"].(map[string]any)
+		if w.Code != http.StatusServiceUnavailable || checks["s3"].(map[string]any)["status"] != "down" || checks["sqs"].(map[string]any)["status"] != "ok" {
+			t.Errorf("status %d, %v", w.Code, problem)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("the answer took %v", took)
+		}
+	})
 }

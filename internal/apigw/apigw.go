@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"runtime/debug"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -35,6 +36,10 @@ func Start(build func(context.Context, config.Config) (http.Handler, error), req
 	}, required...)
 }
 
+// answerTime is how long before the function's end a request's context ends, so
+// that a server that hangs leads to an answer of ours and not of API Gateway's.
+const answerTime = time.Second
+
 // Handler adapts h to API Gateway's events. A panic of h is an internal
 // error of that request, not the end of the function.
 func Handler(h http.Handler) func(context.Context, events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, error) {
@@ -45,6 +50,11 @@ func Handler(h http.Handler) func(context.Context, events.APIGatewayProxyRequest
 				answer, err = events.APIGatewayProxyResponse{}, fmt.Errorf("panic: %v", p)
 			}
 		}()
+		if deadline, ok := ctx.Deadline(); ok {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithDeadline(ctx, deadline.Add(-answerTime))
+			defer cancel()
+		}
 		r, err := newRequest(ctx, event)
 		if err != nil {
 			return events.APIGatewayProxyResponse{}, err

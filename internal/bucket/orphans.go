@@ -44,10 +44,10 @@ func (b *Bucket) AbortUpload(ctx context.Context, key, id string) error {
 	return translate(ctx, "abort upload of "+key, err)
 }
 
-// Clear removes everything that writers may have left under the given keys:
-// the open uploads of keys that start with prefix, then the objects. It
+// RemoveAll removes everything that writers may have left: the open uploads of
+// keys that start with prefix, then the objects under the given keys. It
 // returns how many uploads there were.
-func (b *Bucket) Clear(ctx context.Context, prefix string, keys []string) (uploads int, err error) {
+func (b *Bucket) RemoveAll(ctx context.Context, prefix string, keys []string) (uploads int, err error) {
 	open, err := b.OpenUploads(ctx, prefix)
 	if err != nil {
 		return 0, err

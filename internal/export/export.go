@@ -36,8 +36,8 @@ type Export struct {
 	// Attempt names a snapshot, an upload and a key: it changes only when
 	// work starts over. 0 until the first claim.
 	Attempt int
-	// Fence names who may write: it grows at every claim, hand-over, cancel
-	// and delete, and each write of a worker is conditional on it.
+	// Fence names who may write: it grows at every claim, hand-over and
+	// cancel, and each write of a worker is conditional on it.
 	Fence int64
 	// LeaseUntil is when the current worker's right to write may be taken
 	// over; zero when nobody holds one.
@@ -143,6 +143,15 @@ func (e Export) FileName() string {
 // exports/OWNER/ID/ATTEMPT.csv.gz.
 func (e Export) Key(attempt int) string {
 	return e.KeyPrefix() + strconv.Itoa(attempt) + ".csv.gz"
+}
+
+// Keys are the object keys of the export's attempts from 1 to upTo.
+func (e Export) Keys(upTo int) []string {
+	keys := make([]string, upTo)
+	for i := range keys {
+		keys[i] = e.Key(i + 1)
+	}
+	return keys
 }
 
 // KeyPrefix is what the keys of all of the export's attempts start with.

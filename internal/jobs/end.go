@@ -17,7 +17,8 @@ import (
 // What the worker leaves behind is the sweeper's to remove, from the moment
 // on at which its lease would have run out; see Clear. fileTTL is as for Fail.
 //
-// The error is Conflict when e has changed since it was read.
+// The error is Conflict when e isn't processing any more, or is in another
+// attempt than when it was read.
 func (s *Store) Cancel(ctx context.Context, e export.Export, now time.Time, fileTTL time.Duration) error {
 	ttl := now.Add(fileTTL).Add(export.RecordTTL).Unix()
 	v := values{":to": export.Cancelled, ":now": formatTime(now), ":ttl": ttl}
@@ -57,8 +58,7 @@ func (s *Store) Expire(ctx context.Context, e export.Export) error {
 		s.settled(e, export.Completed, "SET #status = :to", values{":to": export.Expired}))
 }
 
-// Clear records that what was left of an expired, deleted or cancelled export
-// was removed. The sweeper looks again at the given time; at the zero time
+// Clear records that what was left of an export that is done was removed. The sweeper looks again at the given time; at the zero time
 // never. The error is Conflict when e's status has changed.
 func (s *Store) Clear(ctx context.Context, e export.Export, again time.Time) error {
 	update, v := "REMOVE dueShard, dueAt", values{}

@@ -9,10 +9,17 @@ import (
 
 // Whoever works on an export when it is cancelled can't write any more.
 func TestStore_Cancel(t *testing.T) {
-	for phase, prepare := range map[export.Phase]func(t *testing.T, f fixture, e export.Export) export.Export{
-		export.Queued:  func(_ *testing.T, _ fixture, e export.Export) export.Export { return e },
-		export.Running: func(t *testing.T, f fixture, e export.Export) export.Export { return f.claim(t, e, now) },
-		export.Finalizing: func(t *testing.T, f fixture, e export.Export) export.Export {
+	for name, prepare := range map[string]func(t *testing.T, f fixture, e export.Export) export.Export{
+		"queued":  func(_ *testing.T, _ fixture, e export.Export) export.Export { return e },
+		"running": func(t *testing.T, f fixture, e export.Export) export.Export { return f.claim(t, e, now) },
+		"released": func(t *testing.T, f fixture, e export.Export) export.Export {
+			e = f.claim(t, e, now)
+			if err := f.Release(t.Context(), e, now); err != nil {
+				t.Fatal(err)
+			}
+			return e
+		},
+		"finalizing": func(t *testing.T, f fixture, e export.Export) export.Export {
 			e = f.claim(t, e, now)
 			if err := f.Finalize(t.Context(), e, export.Result{Key: e.Key(1)}); err != nil {
 				t.Fatal(err)
@@ -20,7 +27,7 @@ func TestStore_Cancel(t *testing.T) {
 			return e
 		},
 	} {
-		t.Run(string(phase), func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
 			worker := prepare(t, f, f.create(t))
 			e := f.get(t, worker.ID)
@@ -32,8 +39,12 @@ func TestStore_Cancel(t *testing.T) {
 				!got.CompletedAt.Equal(now.Add(time.Second)) {
 				t.Errorf("cancelled: %+v", got)
 			}
-			if wantDue := phase != export.Queued; got.DueAt.IsZero() == wantDue {
-				t.Errorf("due at %v: the sweeper must look where a worker was, and only there", got.DueAt)
+			wantDue := now.Add(time.Second + export.Lease)
+			if e.Attempt == 0 { // no worker ever was there
+				wantDue = time.Time{}
+			}
+			if !got.DueAt.Equal(wantDue) {
+				t.Errorf("due at %v, want %v", got.DueAt, wantDue)
 			}
 			for _, sk := range []string{"job", "run"} {
 				ttl, _ := f.item(t, "export#"+e.ID, sk)["ttl"].(float64)

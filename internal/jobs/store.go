@@ -101,6 +101,7 @@ func (s *Store) read(ctx context.Context, ids []string) ([]export.Export, error)
 		doing = "get export " + ids[0]
 	}
 	items := map[itemKey]map[string]types.AttributeValue{}
+	pause := newPause()
 	for len(keys) > 0 {
 		out, err := s.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{
 			RequestItems: map[string]types.KeysAndAttributes{s.table: {ConsistentRead: aws.Bool(true), Keys: keys}},
@@ -115,11 +116,14 @@ func (s *Store) read(ctx context.Context, ids []string) ([]export.Export, error)
 			}
 			items[k] = item
 		}
-		rest := out.UnprocessedKeys[s.table].Keys // when DynamoDB is short of capacity
-		if len(rest) == len(keys) {
-			return nil, translate(doing, export.Conflict, errors.New("DynamoDB left all keys unprocessed"))
+		keys = out.UnprocessedKeys[s.table].Keys
+		if len(keys) > 0 { // DynamoDB is short of capacity
+			select {
+			case <-time.After(pause.NextBackOff()):
+			case <-ctx.Done():
+				return nil, translate(doing, export.Conflict, errors.New("DynamoDB left keys unprocessed"))
+			}
 		}
-		keys = rest
 	}
 	var found []export.Export
 	for _, id := range ids {
@@ -214,16 +218,21 @@ func (s *Store) update(ctx context.Context, doing string, refused export.Code, u
 func retry(ctx context.Context, doing string, refused export.Code, write func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval = 20 * time.Millisecond
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		err := write(ctx)
 		if err != nil && !isTransactionConflict(err) {
 			err = backoff.Permanent(err)
 		}
 		return struct{}{}, err
-	}, backoff.WithBackOff(pause))
+	}, backoff.WithBackOff(newPause()))
 	return translate(doing, refused, err)
+}
+
+// newPause is how long to wait between tries.
+func newPause() *backoff.ExponentialBackOff {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval = 20 * time.Millisecond
+	return pause
 }
 
 func isTransactionConflict(err error) bool {

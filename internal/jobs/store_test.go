@@ -271,7 +271,7 @@ func TestStore_Fail(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := f.get(t, e.ID)
-	if got.Status != export.Failed || got.Failure == nil || *got.Failure != failure || !got.DueAt.IsZero() {
+	if got.Status != export.Failed || got.Failure == nil || *got.Failure != failure || !got.DueAt.Equal(now.Add(export.Lease)) {
 		t.Errorf("status %s, failure %+v, due %v", got.Status, got.Failure, got.DueAt)
 	}
 }
@@ -336,8 +336,14 @@ func TestStore_Due(t *testing.T) {
 	if err := f.Fail(t.Context(), failed, export.Failure{}, now, 0); err != nil {
 		t.Fatal(err)
 	}
+	if got := due(now.Add(export.Lease)); !got[second.ID] {
+		t.Error("a failed export isn't due: what its worker left would stay")
+	}
+	if err := f.Clear(t.Context(), f.get(t, second.ID), time.Time{}); err != nil {
+		t.Fatal(err)
+	}
 	if got := due(now.Add(time.Minute)); len(got) != 0 {
-		t.Errorf("a failed export is due: %v", got)
+		t.Errorf("a failed export is due though it was cleared: %v", got)
 	}
 }
 

@@ -120,25 +120,31 @@ func (s *Store) Finalize(ctx context.Context, e export.Export, r export.Result) 
 }
 
 // Complete makes a finalizing export, whose object is known to be there,
-// completed. Its file expires at expiresAt.
+// completed. Its file expires at expiresAt. The sweeper looks at it then, or
+// where there were earlier attempts soon, for what those left; see Clear.
 func (s *Store) Complete(ctx context.Context, e export.Export, now, expiresAt time.Time) error {
 	ttl := expiresAt.Add(export.RecordTTL).Unix()
+	due := expiresAt
+	if e.Attempt > 1 {
+		due = now.Add(export.Lease)
+	}
 	return s.transact(ctx, "complete export "+e.ID, export.FenceLost,
-		s.job(e, export.Finalizing, "SET #status = :to, completedAt = :now, expiresAt = :expires, dueAt = :expires, #ttl = :ttl REMOVE phase", values{
-			":to": export.Completed, ":now": formatTime(now), ":expires": formatTime(expiresAt), ":ttl": ttl,
+		s.job(e, export.Finalizing, "SET #status = :to, completedAt = :now, expiresAt = :expires, dueAt = :due, #ttl = :ttl REMOVE phase", values{
+			":to": export.Completed, ":now": formatTime(now), ":expires": formatTime(expiresAt), ":due": formatTime(due), ":ttl": ttl,
 		}),
 		types.TransactWriteItem{Update: s.run(e, "SET #ttl = :ttl REMOVE lease, worker", values{":ttl": ttl})},
 		s.countActive(e.Owner, -1),
 	)
 }
 
-// Fail makes the worker's export failed for good. fileTTL is how long its
+// Fail makes the worker's export failed for good. What its workers left is the
+// sweeper's to remove, see Clear. fileTTL is how long its
 // file would have stayed: the record stays as long as another's.
 func (s *Store) Fail(ctx context.Context, e export.Export, f export.Failure, now time.Time, fileTTL time.Duration) error {
 	ttl := now.Add(fileTTL).Add(export.RecordTTL).Unix()
 	return s.transact(ctx, "fail export "+e.ID, export.FenceLost,
-		s.job(e, "", "SET #status = :to, #error = :error, completedAt = :now, #ttl = :ttl REMOVE phase, dueShard, dueAt, #result", values{
-			":to": export.Failed, ":error": failureItem{Code: string(f.Code), Message: f.Message}, ":now": formatTime(now), ":ttl": ttl,
+		s.job(e, "", "SET #status = :to, #error = :error, completedAt = :now, dueAt = :due, #ttl = :ttl REMOVE phase, #result", values{
+			":to": export.Failed, ":error": failureItem{Code: string(f.Code), Message: f.Message}, ":now": formatTime(now), ":due": formatTime(now.Add(export.Lease)), ":ttl": ttl,
 		}),
 		types.TransactWriteItem{Update: s.run(e, "SET #ttl = :ttl REMOVE lease, worker", values{":ttl": ttl})},
 		s.countActive(e.Owner, -1),

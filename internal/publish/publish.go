@@ -50,7 +50,10 @@ func (p *Publisher) Commit(ctx context.Context, e export.Export, r export.Result
 	if err != nil {
 		return errors.Join(ErrUnresolved, err, publishErr)
 	}
-	if !there {
+	switch {
+	case !there && publishErr == nil: // somebody removed it already: the export was cancelled
+		return errors.Join(ErrUnresolved, fmt.Errorf("published object %s is missing", r.Key))
+	case !there:
 		return publishErr
 	}
 	err = p.complete(ctx, e)
@@ -64,13 +67,15 @@ func (p *Publisher) Commit(ctx context.Context, e export.Export, r export.Result
 }
 
 // disown removes the published file of a worker that lost its claim, unless
-// the export still names it: then whoever has the claim now settles it.
+// the export still names it: then it is wanted, or whoever has the claim now
+// settles it.
 func (p *Publisher) disown(ctx context.Context, e export.Export, lost error) error {
 	now, err := p.Jobs.Get(ctx, e.ID)
 	if err != nil {
 		return errors.Join(ErrUnresolved, err, lost)
 	}
-	if now.Result != nil && now.Result.Key == e.Result.Key {
+	open := now.Status == export.Processing || now.Status == export.Completed
+	if open && now.Result != nil && now.Result.Key == e.Result.Key {
 		return errors.Join(ErrUnresolved, lost)
 	}
 	if err := p.Bucket.Delete(ctx, e.Result.Key); err != nil {
@@ -113,7 +118,11 @@ func (p *Publisher) resume(ctx context.Context, e export.Export, dueAt time.Time
 			return p.complete(ctx, e)
 		}
 	}
-	return p.Jobs.Release(ctx, e, dueAt)
+	if err := p.Jobs.Release(ctx, e, dueAt); err != nil {
+		return err
+	}
+	// The worker that was given up may have published after the last look, and seen that the record still named its file.
+	return p.Bucket.Delete(ctx, e.Result.Key)
 }
 
 // there reports whether the recorded file is the object under its key.

@@ -27,6 +27,7 @@ type s3Proxy struct {
 	*httptest.Server
 	fired     atomic.Int32
 	published func() // if set, called when a file was published, before the answer
+	missed    func() // if set, called after the answer to a HEAD
 }
 
 type fault int
@@ -53,6 +54,10 @@ func newS3Proxy(t *testing.T, f fault) *s3Proxy {
 		publishes := r.Method == http.MethodPost && r.URL.Query().Has("uploadId") ||
 			r.Method == http.MethodPut && !r.URL.Query().Has("uploadId")
 		switch {
+		case r.Method == http.MethodHead && p.missed != nil:
+			through.ServeHTTP(w, r)
+			p.missed()
+			return
 		case publishes && p.published != nil:
 			through.ServeHTTP(w, r)
 			p.published()
@@ -220,8 +225,100 @@ func TestPublisher_Commit_lostWhilePublishing(t *testing.T) {
 				}
 				f.want(t, e, export.Processing, export.Finalizing, true)
 			})
+			t.Run("started over", func(t *testing.T) {
+				f := newFixture(t, none)
+				e, r, sealed := f.running(t, size)
+				f.proxy.published = func() {
+					if err := f.startOver(t, e); err != nil {
+						t.Error(err)
+					}
+				}
+				if err := f.Commit(t.Context(), e, r, sealed); export.CodeOf(err) != export.FenceLost {
+					t.Errorf("error %v, want code %s", err, export.FenceLost)
+				}
+				f.want(t, e, export.Processing, export.Finalizing, false)
+			})
+			t.Run("completed by another and deleted", func(t *testing.T) {
+				f := newFixture(t, none)
+				e, r, sealed := f.running(t, size)
+				f.proxy.published = func() {
+					err := f.resume(t, e)
+					if err == nil {
+						err = f.Jobs.Delete(t.Context(), export.Export{ID: e.ID}, time.Now())
+					}
+					if err != nil {
+						t.Error(err)
+					}
+				}
+				if err := f.Commit(t.Context(), e, r, sealed); export.CodeOf(err) != export.FenceLost {
+					t.Errorf("error %v, want code %s", err, export.FenceLost)
+				}
+				f.want(t, e, export.Deleted, "", false)
+			})
+			t.Run("its file removed", func(t *testing.T) {
+				f := newFixture(t, none)
+				e, r, sealed := f.running(t, size)
+				f.proxy.published = func() {
+					if err := f.direct.Delete(t.Context(), r.Key); err != nil {
+						t.Error(err)
+					}
+				}
+				if err := f.Commit(t.Context(), e, r, sealed); !errors.Is(err, publish.ErrUnresolved) {
+					t.Errorf("error %v, want ErrUnresolved: there is no file", err)
+				}
+			})
 		})
 	}
+}
+
+// startOver does what follows a worker's death while finalizing: the export is
+// taken over, released and claimed, and its second attempt is finalizing.
+func (f fixture) startOver(t *testing.T, e export.Export) error {
+	t.Helper()
+	current, err := f.Jobs.Get(t.Context(), e.ID)
+	if err != nil {
+		return err
+	}
+	if current, err = f.Jobs.TakeOver(t.Context(), current, "sweeper", time.Now().Add(time.Hour)); err != nil {
+		return err
+	}
+	if err := f.Jobs.Release(t.Context(), current, time.Now()); err != nil {
+		return err
+	}
+	if current, err = f.Jobs.Get(t.Context(), e.ID); err != nil {
+		return err
+	}
+	if current, err = f.Jobs.Claim(t.Context(), current, "second", time.Now()); err != nil {
+		return err
+	}
+	return f.Jobs.Finalize(t.Context(), current, export.Result{Key: e.Key(2)})
+}
+
+// A worker that is given up wakes between the last look and the release: its
+// record still names the file, so it leaves it.
+func TestPublisher_Resume_publishedMeanwhile(t *testing.T) {
+	f := newFixture(t, none)
+	e, r, sealed := f.running(t, 100)
+	if err := f.Jobs.Finalize(t.Context(), e, r); err != nil {
+		t.Fatal(err)
+	}
+	f.proxy.missed = func() { // the HEAD said that there is no file
+		if err := f.direct.Publish(t.Context(), sealed); err != nil {
+			t.Error(err)
+		}
+	}
+	current, err := f.Jobs.Get(t.Context(), e.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken, err := f.Jobs.TakeOver(t.Context(), current, "sweeper", time.Now().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Resume(t.Context(), taken, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	f.want(t, e, export.Processing, export.Queued, false)
 }
 
 // A worker that can't find out what became of its file leaves it to Resume.

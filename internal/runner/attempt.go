@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -80,13 +81,10 @@ func (r *Runner) clearEarlier(ctx context.Context, log *slog.Logger, e export.Ex
 
 // abortUploads aborts the open uploads of e's attempts up to the given one.
 func (r *Runner) abortUploads(ctx context.Context, log *slog.Logger, e export.Export, upTo int) {
-	keys := map[string]bool{}
-	for a := 1; a <= upTo; a++ {
-		keys[e.Key(a)] = true
-	}
+	keys := e.Keys(upTo)
 	open, err := r.Bucket.OpenUploads(ctx, e.KeyPrefix())
 	for _, u := range open {
-		if keys[u.Key] {
+		if slices.Contains(keys, u.Key) {
 			err = errors.Join(err, r.Bucket.AbortUpload(ctx, u.Key, u.ID))
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"csvexport/internal/bucket"
@@ -71,15 +72,14 @@ func (s *Sweeper) repair(ctx context.Context, id string) error {
 	switch {
 	case e.DueAt.IsZero() || e.DueAt.After(now):
 		return nil
-	case e.Status == export.Completed:
+	case e.Status == export.Completed && e.StatusAt(now) == export.Expired:
 		log.InfoContext(ctx, "file expires")
 		if err := s.Jobs.Expire(ctx, e); err != nil {
 			return ignore(err, export.Conflict)
 		}
-		return s.removeFile(ctx, e)
-	case e.Status == export.Expired, e.Status == export.Deleted:
-		return s.removeFile(ctx, e)
-	case e.Status == export.Cancelled:
+		e.Status = export.Expired
+		return s.clear(ctx, log, e, now)
+	case e.Status.Done():
 		return s.clear(ctx, log, e, now)
 	case jobs.Claimable(e, now):
 		log.InfoContext(ctx, "sent again", "phase", e.Phase, "sends", e.Sends+1)
@@ -91,37 +91,26 @@ func (s *Sweeper) repair(ctx context.Context, id string) error {
 	}
 }
 
-// removeFile deletes the file of an expired or deleted export.
-func (s *Sweeper) removeFile(ctx context.Context, e export.Export) error {
-	if err := s.Bucket.Delete(ctx, e.Result.Key); err != nil {
-		return err
-	}
-	return ignore(s.Jobs.Clear(ctx, e, time.Time{}), export.Conflict)
-}
-
-// clear removes what the workers of a cancelled export left: uploads, and a
-// file that appeared just then. It does so once soon, and once more when no
-// request of theirs can be under way any more.
+// clear removes what an export that is done must not have: uploads, and every
+// file but a completed one's own. It does so once soon after the end, and once
+// more when no request of a lost worker can be under way any more.
 func (s *Sweeper) clear(ctx context.Context, log *slog.Logger, e export.Export, now time.Time) error {
-	removed, err := s.Bucket.Clear(ctx, e.KeyPrefix(), keys(e))
+	keys := e.Keys(e.Attempt)
+	if e.Status == export.Completed {
+		keys = slices.DeleteFunc(keys, func(key string) bool { return key == e.Result.Key })
+	}
+	uploads, err := s.Bucket.RemoveAll(ctx, e.KeyPrefix(), keys)
 	if err != nil {
 		return err
 	}
-	log.InfoContext(ctx, "cancelled export cleared", "uploads", removed)
-	quiet := e.CompletedAt.Add(workerLimit)
-	if !now.Before(quiet) {
-		quiet = time.Time{}
+	log.InfoContext(ctx, "cleared", "status", e.Status, "uploads", uploads)
+	var again time.Time
+	if quiet := e.CompletedAt.Add(workerLimit); now.Before(quiet) {
+		again = quiet
+	} else if e.Status == export.Completed {
+		again = e.ExpiresAt
 	}
-	return ignore(s.Jobs.Clear(ctx, e, quiet), export.Conflict)
-}
-
-// keys are the keys of all of e's attempts.
-func keys(e export.Export) []string {
-	all := make([]string, e.Attempt)
-	for i := range all {
-		all[i] = e.Key(i + 1)
-	}
-	return all
+	return ignore(s.Jobs.Clear(ctx, e, again), export.Conflict)
 }
 
 // send sends an export to the queue anew and says when to look again. A

@@ -3,6 +3,7 @@ package sweeper_test
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -212,7 +213,7 @@ func TestSweeper_expires(t *testing.T) {
 		for _, err := range []error{
 			f.Jobs.Finalize(t.Context(), e, r),
 			f.Bucket.Publish(t.Context(), sealed),
-			f.Jobs.Complete(t.Context(), e, now, expires),
+			f.Jobs.Complete(t.Context(), e, now.Add(-time.Hour), expires),
 		} {
 			if err != nil {
 				t.Fatal(err)
@@ -257,28 +258,18 @@ func TestSweeper_cancelled(t *testing.T) {
 			f := newFixture(t)
 			at := time.Now().Add(-test.ago)
 			e := f.claim(t, f.create(t, at), at)
-			_, sealed := f.upload(t, e)
-			if err := f.Bucket.Publish(t.Context(), sealed); err != nil {
-				t.Fatal(err)
-			}
-			u := f.Bucket.NewUpload(t.Context(), bucket.Object{Key: e.Key(1), Token: e.Token}, func(context.Context, string) error { return nil })
-			if _, err := u.Write(make([]byte, bucket.MinPartSize+1)); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := u.Seal(); err != nil { // and the worker dies
-				t.Fatal(err)
-			}
+			f.leave(t, e)
+			e = f.claim(t, f.get(t, e.ID), at.Add(time.Hour)) // a second worker, which dies, too
+			f.leave(t, e)
 			if err := f.Jobs.Cancel(t.Context(), e, at, time.Hour); err != nil {
 				t.Fatal(err)
 			}
+			other := f.claim(t, f.create(t, time.Now().Add(time.Hour)), time.Now())
+			f.leave(t, other)
 			f.sweep(t)
 			f.wantSent(t)
-			if head, err := f.Bucket.Head(t.Context(), e.Key(1)); err != nil || head.Exists {
-				t.Errorf("its file is there: %v (%v)", head.Exists, err)
-			}
-			if open, err := f.Bucket.OpenUploads(t.Context(), e.KeyPrefix()); err != nil || len(open) != 0 {
-				t.Errorf("open uploads %v (%v), want none", open, err)
-			}
+			f.wantLeft(t, e, nil, 0)
+			f.wantLeft(t, other, other.Keys(1), 1)
 			got := f.get(t, e.ID)
 			if got.Status != export.Cancelled || got.DueAt.IsZero() == test.again {
 				t.Errorf("status %s, due at %v", got.Status, got.DueAt)
@@ -288,6 +279,95 @@ func TestSweeper_cancelled(t *testing.T) {
 			}
 		})
 	}
+}
+
+// leave leaves what a worker may: a file, and an open upload.
+func (f fixture) leave(t *testing.T, e export.Export) {
+	t.Helper()
+	_, sealed := f.upload(t, e)
+	if err := f.Bucket.Publish(t.Context(), sealed); err != nil {
+		t.Fatal(err)
+	}
+	u := f.Bucket.NewUpload(t.Context(), bucket.Object{Key: e.Key(e.Attempt), Token: e.Token}, func(context.Context, string) error { return nil })
+	if _, err := u.Write(make([]byte, bucket.MinPartSize+1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := u.Seal(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantLeft checks which files of e's attempts are there, and how many uploads
+// are open.
+func (f fixture) wantLeft(t *testing.T, e export.Export, files []string, uploads int) {
+	t.Helper()
+	for _, key := range e.Keys(e.Attempt) {
+		if head, err := f.Bucket.Head(t.Context(), key); err != nil || head.Exists != slices.Contains(files, key) {
+			t.Errorf("%s is there: %v (%v)", key, head.Exists, err)
+		}
+	}
+	if open, err := f.Bucket.OpenUploads(t.Context(), e.KeyPrefix()); err != nil || len(open) != uploads {
+		t.Errorf("open uploads %v (%v), want %d", open, err, uploads)
+	}
+}
+
+// What earlier attempts left goes soon, whatever became of the export.
+func TestSweeper_clears(t *testing.T) {
+	old := time.Now().Add(-time.Hour)
+	for status, end := range map[export.Status]func(t *testing.T, f fixture, e export.Export) (files []string, due time.Time){
+		export.Failed: func(t *testing.T, f fixture, e export.Export) ([]string, time.Time) {
+			if err := f.Jobs.Fail(t.Context(), e, export.Failure{Code: export.SourceRejected}, old, 2*time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			return nil, time.Time{}
+		},
+		export.Completed: func(t *testing.T, f fixture, e export.Export) ([]string, time.Time) {
+			expires := time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond)
+			if err := f.Jobs.Finalize(t.Context(), e, export.Result{Key: e.Key(2)}); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.Jobs.Complete(t.Context(), e, old, expires); err != nil {
+				t.Fatal(err)
+			}
+			return []string{e.Key(2)}, expires
+		},
+	} {
+		t.Run(string(status), func(t *testing.T) {
+			f := newFixture(t)
+			first := f.claim(t, f.create(t, old), old)
+			f.leave(t, first)
+			second := f.claim(t, f.get(t, first.ID), old.Add(time.Minute))
+			f.leave(t, second)
+			files, due := end(t, f, second)
+			f.sweep(t)
+			f.wantLeft(t, second, files, 0)
+			if got := f.get(t, first.ID); got.Status != status || !got.DueAt.Equal(due) {
+				t.Errorf("status %s, due at %v, want %s, %v", got.Status, got.DueAt, status, due)
+			}
+		})
+	}
+}
+
+// An expired file that can't be deleted now is deleted later.
+func TestSweeper_expiresLater(t *testing.T) {
+	f := newFixture(t)
+	old := time.Now().Add(-time.Hour)
+	e := f.claim(t, f.create(t, old), old)
+	f.leave(t, e)
+	if err := f.Jobs.Finalize(t.Context(), e, export.Result{Key: e.Key(1)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Jobs.Complete(t.Context(), e, old, old.Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	files := f.Bucket
+	f.Bucket = bucket.New(servertest.AWSAt(t, "http://127.0.0.1:1"), "b", "")
+	if err := f.Sweep(t.Context()); err == nil {
+		t.Error("no error though S3 is away")
+	}
+	f.Bucket = files
+	f.sweep(t)
+	f.wantLeft(t, e, nil, 0)
 }
 
 // One export that can't be repaired doesn't keep the others from it.
