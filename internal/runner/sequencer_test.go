@@ -2,6 +2,7 @@ package runner
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -14,11 +15,11 @@ import (
 // payload is what range i holds: so many bytes, which tell the range and the
 // place in it.
 func payload(i, size int) []byte {
-	b := make([]byte, size)
-	for at := range b {
-		b[at] = byte(i ^ at ^ at>>8 ^ at>>16)
+	b := make([]byte, 0, size+8)
+	for at := 0; at < size; at += 8 {
+		b = binary.BigEndian.AppendUint64(b, uint64(i)<<40|uint64(at))
 	}
-	return b
+	return b[:size]
 }
 
 // slowWriter takes a while for each write, and watches what is held back.
