@@ -109,30 +109,12 @@ sam-build: $(SAM)/complete ## Build the functions for deployment, with sam, into
 	@$(SAM_ENV) $(LAMBDA_ENV) GOFLAGS="$(LAMBDA_GOFLAGS)" $(SAM)/bin/python -m samcli build
 
 deploy: $(SAM)/complete ## Deploy to AWS with your own credentials; shows the changes and asks first
-	@$(DEPLOY_ENV) $(SAM)/bin/python -c "$$CHECK_AWS"
+	@$(DEPLOY_ENV) $(SAM)/bin/python infra/deploy/check_aws.py
 	@$(MAKE) --no-print-directory sam-build
 	@$(DEPLOY_ENV) $(SAM)/bin/python -m samcli deploy $(if $(STACK_NAME),--stack-name "$(STACK_NAME)") $(if $(PARAMS),--parameter-overrides $(PARAMS))
 
 # The shell's own AWS settings; boto3 reads the region's older name only.
 DEPLOY_ENV = env SAM_CLI_TELEMETRY=0 $${AWS_REGION:+AWS_DEFAULT_REGION="$$AWS_REGION"}
-
-# Says where a deployment goes, or what it lacks.
-define CHECK_AWS
-import boto3, botocore.exceptions, sys
-try:
-    session = boto3.Session()
-    if not session.get_credentials():
-        sys.exit("make deploy: no AWS credentials. Log in (aws configure, aws sso login), or name a profile: AWS_PROFILE=…")
-    if not session.region_name:
-        sys.exit("make deploy: no region. Name one: AWS_REGION=…")
-    who = session.client("sts").get_caller_identity()
-except botocore.exceptions.BotoCoreError as e:
-    sys.exit(f"make deploy: {e}")
-except botocore.exceptions.ClientError as e:
-    sys.exit(f"make deploy: AWS refuses the credentials: {e}")
-print(f"deploying to {session.region_name}, account {who['Account']}, as {who['Arn']}")
-endef
-export CHECK_AWS
 
 fmt: ## Format the code
 	@$(GOLANGCI_LINT) fmt
