@@ -1,10 +1,12 @@
 package apigw_test
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
@@ -126,5 +128,20 @@ func TestHandler_problem(t *testing.T) {
 	}
 	if ct := got.MultiValueHeaders["Content-Type"]; len(ct) != 1 || ct[0] != "application/problem+json" {
 		t.Errorf("Content-Type %v", ct)
+	}
+}
+
+// A server that hangs leaves a handler time to answer before its function ends.
+func TestHandler_deadline(t *testing.T) {
+	end := time.Now().Add(10 * time.Second)
+	ctx, cancel := context.WithDeadline(t.Context(), end)
+	defer cancel()
+	var got time.Time
+	h := apigw.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got, _ = r.Context().Deadline() }))
+	if _, err := h(ctx, events.APIGatewayProxyRequest{HTTPMethod: http.MethodGet, Path: "/"}); err != nil {
+		t.Fatal(err)
+	}
+	if left := end.Sub(got); left < time.Second || left > 3*time.Second {
+		t.Errorf("the request's context ends %v before the function", left)
 	}
 }
