@@ -211,11 +211,7 @@ func TestPublisher_Commit_lostWhilePublishing(t *testing.T) {
 				f := newFixture(t, none)
 				e, r, sealed := f.running(t, size)
 				f.proxy.published = func() {
-					current, err := f.Jobs.Get(t.Context(), e.ID)
-					if err == nil {
-						_, err = f.Jobs.TakeOver(t.Context(), current, "sweeper", time.Now().Add(time.Hour))
-					}
-					if err != nil {
+					if _, err := f.takeOver(t, e); err != nil {
 						t.Error(err)
 					}
 				}
@@ -271,15 +267,22 @@ func TestPublisher_Commit_lostWhilePublishing(t *testing.T) {
 	}
 }
 
+// takeOver takes the export over, as the sweeper does after a worker's death.
+func (f fixture) takeOver(t *testing.T, e export.Export) (export.Export, error) {
+	t.Helper()
+	current, err := f.Jobs.Get(t.Context(), e.ID)
+	if err != nil {
+		return export.Export{}, err
+	}
+	return f.Jobs.TakeOver(t.Context(), current, "sweeper", time.Now().Add(time.Hour))
+}
+
 // startOver does what follows a worker's death while finalizing: the export is
 // taken over, released and claimed, and its second attempt is finalizing.
 func (f fixture) startOver(t *testing.T, e export.Export) error {
 	t.Helper()
-	current, err := f.Jobs.Get(t.Context(), e.ID)
+	current, err := f.takeOver(t, e)
 	if err != nil {
-		return err
-	}
-	if current, err = f.Jobs.TakeOver(t.Context(), current, "sweeper", time.Now().Add(time.Hour)); err != nil {
 		return err
 	}
 	if err := f.Jobs.Release(t.Context(), current, time.Now()); err != nil {
@@ -307,11 +310,7 @@ func TestPublisher_Resume_publishedMeanwhile(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	current, err := f.Jobs.Get(t.Context(), e.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	taken, err := f.Jobs.TakeOver(t.Context(), current, "sweeper", time.Now().Add(time.Hour))
+	taken, err := f.takeOver(t, e)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -382,11 +381,7 @@ func (f fixture) wantFired(t *testing.T) {
 func (f fixture) resume(t *testing.T, e export.Export) error {
 	t.Helper()
 	f.Publisher.Bucket = f.direct
-	current, err := f.Jobs.Get(t.Context(), e.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	taken, err := f.Jobs.TakeOver(t.Context(), current, "sweeper", time.Now().Add(time.Hour))
+	taken, err := f.takeOver(t, e)
 	if err != nil {
 		t.Fatal(err)
 	}
