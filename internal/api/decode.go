@@ -46,10 +46,7 @@ func decodeCreate(body []byte) (createRequest, []export.FieldError, error) {
 		case f.name == "validateOnly":
 			message = decodeInto(f.value, &request.validateOnly, "must be true or false")
 		case f.name == "columns":
-			message = decodeInto(f.value, &request.Columns, "must be a list of one or more column names")
-			if message == "" && len(request.Columns) == 0 {
-				message = "must be a list of one or more column names"
-			}
+			request.Columns, message = decodeNames(f.value, "must be a list of one or more column names")
 		case f.name == "filters":
 			var more []export.FieldError
 			request.Filters, more = decodeFilters(f.value)
@@ -66,20 +63,27 @@ func decodeCreate(body []byte) (createRequest, []export.FieldError, error) {
 	return request, problems, nil
 }
 
-// decodeInto decodes a value that must not be, or hold, null. It returns the
-// message if it can't.
+// decodeInto decodes a value that must not be null. It returns the message if
+// it can't.
 func decodeInto(value json.RawMessage, to any, message string) string {
-	ok := json.Unmarshal(value, to) == nil && !bytes.Equal(value, []byte("null"))
-	if names, isList := to.(*[]string); isList {
-		var pointers []*string // null in a list would be an empty string
-		if ok = ok && json.Unmarshal(value, &pointers) == nil && !slices.Contains(pointers, nil); !ok {
-			*names = nil // what was decoded before the mistake
-		}
-	}
-	if !ok {
+	if json.Unmarshal(value, to) != nil || bytes.Equal(value, []byte("null")) {
 		return message
 	}
 	return ""
+}
+
+// decodeNames decodes a list of one or more strings. It returns the message if
+// it can't.
+func decodeNames(value json.RawMessage, message string) ([]string, string) {
+	var given []*string // null in a list of strings would be an empty string
+	if json.Unmarshal(value, &given) != nil || len(given) == 0 || slices.Contains(given, nil) {
+		return nil, message
+	}
+	names := make([]string, len(given))
+	for i, name := range given {
+		names[i] = *name
+	}
+	return names, ""
 }
 
 func decodeFilters(value json.RawMessage) ([]dataset.GivenFilter, []export.FieldError) {
