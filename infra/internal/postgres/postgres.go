@@ -66,7 +66,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare Postgres: %w", err)
 	}
-	acc, err := loadAccess(cfg.Dir)
+	acc, err := loadAccess(cfg.Dir, home)
 	if err != nil {
 		return nil, err
 	}
@@ -185,10 +185,16 @@ func address(user, password string, port int, db string) string {
 
 func accessFile(dir string) string { return filepath.Join(dir, "postgres.json") }
 
-// loadAccess reads the passwords of an earlier start, or makes new ones.
-func loadAccess(dir string) (access, error) {
+// loadAccess reads the passwords of an earlier start, or makes new ones. Data
+// to which the passwords are lost is of no use to anybody and is removed: as
+// root it stays behind when a clone is deleted, and the next clone at that place
+// would find it.
+func loadAccess(dir string, h homeDir) (access, error) {
 	text, err := os.ReadFile(accessFile(dir))
 	if errors.Is(err, os.ErrNotExist) {
+		if err := os.RemoveAll(h.data()); err != nil {
+			return access{}, err
+		}
 		acc := access{Password: rand.Text(), ReaderPassword: rand.Text()}
 		return acc, saveAccess(dir, acc)
 	}

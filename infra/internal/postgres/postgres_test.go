@@ -50,6 +50,17 @@ func stop(t *testing.T, s *postgres.Server) {
 	}
 }
 
+// As root, a server's data outlives its clone. A new clone at the same place
+// doesn't know the passwords, and starts anew.
+func TestStart_passwordsLost(t *testing.T) {
+	dir := home(t)
+	stop(t, start(t, dir))
+	if err := os.Remove(filepath.Join(dir, "postgres.json")); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, connect(t, start(t, dir).URL), "SELECT 1")
+}
+
 // home is a stack's folder whose data is removed after the test.
 func home(t *testing.T) string {
 	dir := t.TempDir()
