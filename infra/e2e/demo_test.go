@@ -32,11 +32,11 @@ func TestDemo(t *testing.T) {
 	})
 
 	const sql = "internal/source/sql.go"
-	const columns = `"SELECT " + columnsSQL(names)`
-	const where = `" ORDER BY " + columnsSQL(sel.Key)`
+	const columns = `"SELECT " + strings.Join(columns, ", ")`
+	const where = `boundsSQL(sel, rng) + orderSQL(p, rng)`
 	faults := map[string]struct{ replace, by string }{
-		"a missing row":  {where, `" WHERE id <> 77" + ` + where},
-		"a changed byte": {columns, `"SELECT " + strings.Replace(columnsSQL(names), "\"email\"", "CASE id WHEN 77 THEN overlay(email placing 'X' from 3 for 1) ELSE email END AS email", 1)`},
+		"a missing row":  {where, `" AND id <> 77" + ` + where},
+		"a changed byte": {columns, `"SELECT " + strings.Replace(strings.Join(columns, ", "), "\"email\"", "CASE id WHEN 77 THEN overlay(email placing 'X' from 3 for 1) ELSE email END AS email", 1)`},
 	}
 	for fault, f := range faults {
 		t.Run(fault, func(t *testing.T) {

@@ -20,17 +20,26 @@ const (
 	MinPartSize = 8 << 20
 	// maxParts is S3's bound on the parts of an upload.
 	maxParts = 10_000
-	// partsPerStep is after how many parts the size grows by 1 MiB: 10,000
-	// parts hold about 460 GiB and the largest is 87 MiB.
-	partsPerStep = 125
+	// smallParts is how many parts have the minimal size. Each hundred behind
+	// them is 1 MiB larger than the one before.
+	smallParts   = 1000
+	partsPerStep = 100
 	// uploadsInFlight is how many parts are sent at once.
 	uploadsInFlight = 2
 )
 
-// partSize is the size of part n, counted from 1.
+// partSize is the size of part n, counted from 1: 8 MiB to 98 MiB.
 func partSize(n int) int {
-	return MinPartSize + (n-1)/partsPerStep<<20
+	return MinPartSize + max(n-1-smallParts+partsPerStep, 0)/partsPerStep<<20
 }
+
+// MaxSize is what the parts of an upload hold together: about 470 GiB.
+var MaxSize = func() (sum int64) {
+	for n := range maxParts {
+		sum += int64(partSize(n + 1))
+	}
+	return sum
+}()
 
 // Upload writes one object, whose size isn't known beforehand, in parts. It
 // keeps one part in memory and one for each request in flight. Nothing is
@@ -45,7 +54,7 @@ type Upload struct {
 	ctx      context.Context //nolint:containedctx // it bounds the uploads in flight, which outlive a Write
 	cancel   context.CancelFunc
 	inFlight *errgroup.Group
-	buffers  sync.Pool // *[]byte, of parts that were sent
+	buffers  chan []byte // of parts that were sent
 
 	id      string // empty until the first part is full
 	buf     []byte
@@ -65,7 +74,7 @@ func (b *Bucket) NewUpload(ctx context.Context, object Object, started func(ctx 
 	ctx, cancel := context.WithCancel(ctx)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(uploadsInFlight)
-	return &Upload{bucket: b, object: object, started: started, ctx: ctx, cancel: cancel, inFlight: group}
+	return &Upload{bucket: b, object: object, started: started, ctx: ctx, cancel: cancel, inFlight: group, buffers: make(chan []byte, uploadsInFlight+1)}
 }
 
 // Write adds p. It blocks while all the requests allowed are in flight, and
@@ -94,9 +103,15 @@ func (u *Upload) Write(p []byte) (int, error) {
 	return written, nil
 }
 
+// buffer returns an empty buffer of that capacity. It keeps no more of them
+// than one to fill and one for each request in flight.
 func (u *Upload) buffer(size int) []byte {
-	if b, ok := u.buffers.Get().(*[]byte); ok && cap(*b) >= size {
-		return (*b)[:0]
+	select {
+	case b := <-u.buffers:
+		if cap(b) >= size {
+			return b[:0]
+		}
+	default:
 	}
 	return make([]byte, 0, size)
 }
@@ -117,7 +132,7 @@ func (u *Upload) send() error {
 	number := len(u.parts)
 	u.partsMu.Unlock()
 	if number > maxParts {
-		return export.Errorf(export.StorageRejected, "The file is larger than one multipart upload can hold.")
+		return export.Errorf(export.FileTooLarge, "The file is larger than the storage allows. Ask for fewer rows or columns.")
 	}
 	body, crc := u.buf, u.part
 	u.buf, u.part = nil, 0
@@ -126,7 +141,7 @@ func (u *Upload) send() error {
 		if err != nil {
 			return err
 		}
-		u.buffers.Put(&body)
+		u.buffers <- body // there is room: no more buffers are ever in use
 		u.partsMu.Lock()
 		defer u.partsMu.Unlock()
 		u.parts[number-1] = part

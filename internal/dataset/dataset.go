@@ -41,6 +41,7 @@ type Selection struct {
 	Columns    []Column    // in the file's order
 	Predicates []Predicate // all of which a row must meet
 	Key        []string    // the rows' order
+	Format     export.Format
 }
 
 // Catalog holds the datasets by name.
@@ -78,6 +79,10 @@ type Request struct {
 	Dataset string
 	Filters []GivenFilter
 	Columns []string // nil for all
+	// Format is nil for the default.
+	Format *export.Format
+	// FileName is nil for a name of the dataset and the time.
+	FileName *string
 }
 
 // Spec checks a request and returns its normal form, or every problem that it
@@ -89,7 +94,11 @@ func (c Catalog) Spec(r Request) (export.Spec, []export.FieldError) {
 	}
 	filters, problems := d.normalize(r.Filters)
 	columns, more := d.normalizeColumns(r.Columns)
-	return export.Spec{Dataset: d.Name, Filters: filters, Columns: columns}, append(problems, more...)
+	problems = append(problems, more...)
+	format, more := normalizeFormat(r.Format)
+	problems = append(problems, more...)
+	fileName, more := normalizeFileName(r.FileName, format)
+	return export.Spec{Dataset: d.Name, Filters: filters, Columns: columns, Format: format, FileName: fileName}, append(problems, more...)
 }
 
 // normalizeColumns checks the names of columns. All of them in the dataset's
@@ -126,7 +135,7 @@ func (c Catalog) Resolve(spec export.Spec, fingerprint string) (Selection, error
 	if !ok || d.Fingerprint() != fingerprint {
 		return Selection{}, export.Errorf(export.DatasetChanged, "The dataset's definition changed after the export was requested. Please request it again.")
 	}
-	sel := Selection{Relation: d.Relation, Columns: d.Columns, Key: d.Key}
+	sel := Selection{Relation: d.Relation, Columns: d.Columns, Key: d.Key, Format: spec.FormatOrDefault()}
 	if spec.Columns != nil {
 		sel.Columns = make([]Column, len(spec.Columns))
 		for i, name := range spec.Columns {

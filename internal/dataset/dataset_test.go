@@ -166,6 +166,7 @@ func TestCatalog_Resolve(t *testing.T) {
 	}
 	want := dataset.Selection{
 		Relation: dataset.Relation{Schema: "public", Name: "users"}, Key: []string{"id"}, Columns: []dataset.Column{{Name: "email"}},
+		Format: export.DefaultFormat(),
 		Predicates: []dataset.Predicate{
 			{Column: "country_code", Operator: dataset.In, Values: []string{"DE", "US"}},
 			{Column: "signup_date", Operator: dataset.Before, Values: []string{"2025-01-01T00:00:00Z"}},

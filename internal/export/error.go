@@ -28,6 +28,7 @@ const (
 	SourceRejected    Code = "source_rejected"    // Postgres refuses the query: a missing table or column, no permission
 	StorageRejected   Code = "storage_rejected"   // S3 refuses the file: a missing bucket, no permission
 	TimeLimit         Code = "time_limit"         // the rows can't be read within a function's time
+	FileTooLarge      Code = "file_too_large"     // the file is, or will be, larger than an object in S3 may be
 	AttemptsExhausted Code = "attempts_exhausted" // every attempt failed for a passing reason
 
 	SourceUnavailable  Code = "source_unavailable"  // Postgres can't be reached or ended the query
@@ -40,7 +41,7 @@ const (
 // known to be permanent counts as passing, until the attempts are spent.
 func (c Code) Permanent() bool {
 	switch c {
-	case InvalidRequest, DatasetChanged, SourceRejected, StorageRejected, TimeLimit, AttemptsExhausted:
+	case InvalidRequest, DatasetChanged, SourceRejected, StorageRejected, TimeLimit, FileTooLarge, AttemptsExhausted:
 		return true
 	default:
 		return false

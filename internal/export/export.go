@@ -3,7 +3,6 @@
 package export
 
 import (
-	"fmt"
 	"strconv"
 	"time"
 )
@@ -65,6 +64,11 @@ type Spec struct {
 	Filters map[string][]string `json:"filters,omitempty"`
 	// Columns are the file's columns in their order; nil for the dataset's.
 	Columns []string `json:"columns,omitempty"`
+	// Format is nil for DefaultFormat; see FormatOrDefault.
+	Format *Format `json:"format,omitempty"`
+	// FileName is the name that the caller chose; empty for one of the
+	// dataset and the time.
+	FileName string `json:"fileName,omitempty"`
 }
 
 // Progress is what the current attempt has done so far.
@@ -114,7 +118,9 @@ type Order string
 
 // The orders.
 const (
-	ByKey Order = "key" // ascending by the dataset's unique key
+	ByKey     Order = "key"      // ascending by the dataset's key
+	Physical  Order = "physical" // as the rows lie in the table
+	Unordered Order = "none"     // as the database gave them: a view without a key
 )
 
 // Result describes the finished file. It is recorded before the file is
@@ -136,13 +142,16 @@ type Failure struct {
 
 // FileName is the name a caller's download is saved under.
 func (e Export) FileName() string {
-	return fmt.Sprintf("%s-%s.csv.gz", e.Spec.Dataset, e.CreatedAt.UTC().Format("20060102T150405Z"))
+	if e.Spec.FileName != "" {
+		return e.Spec.FileName
+	}
+	return e.Spec.Dataset + "-" + e.CreatedAt.UTC().Format("20060102T150405Z") + e.Spec.FormatOrDefault().Extension()
 }
 
 // Key is the object key of the export's attempt:
-// exports/OWNER/ID/ATTEMPT.csv.gz.
+// exports/OWNER/ID/ATTEMPT.csv.gz, or .csv for a file that isn't packed.
 func (e Export) Key(attempt int) string {
-	return e.KeyPrefix() + strconv.Itoa(attempt) + ".csv.gz"
+	return e.KeyPrefix() + strconv.Itoa(attempt) + e.Spec.FormatOrDefault().Extension()
 }
 
 // Keys are the object keys of the export's attempts from 1 to upTo.

@@ -42,6 +42,19 @@ func TestExport_names(t *testing.T) {
 	if got, want := e.FileName(), "users-20261123T201500Z.csv.gz"; got != want {
 		t.Errorf("FileName = %s, want %s", got, want)
 	}
+	plain := export.DefaultFormat()
+	plain.Compression = export.NoCompression
+	e.Spec.Format = &plain
+	if got, want := e.Key(3), "exports/anonymous/0190-id/3.csv"; got != want {
+		t.Errorf("Key of a plain file = %s, want %s", got, want)
+	}
+	if got, want := e.FileName(), "users-20261123T201500Z.csv"; got != want {
+		t.Errorf("FileName of a plain file = %s, want %s", got, want)
+	}
+	e.Spec.FileName = "chosen.csv"
+	if got := e.FileName(); got != "chosen.csv" {
+		t.Errorf("FileName = %s, want the chosen one", got)
+	}
 }
 
 func TestError(t *testing.T) {

@@ -61,6 +61,7 @@ func (s *sequencer) slot(i int) *slot {
 type slot struct {
 	sequencer *sequencer
 	index     int
+	size      int64 // bytes written
 
 	// Guarded by the sequencer's mutex.
 	chunks   [][]byte
@@ -83,6 +84,7 @@ func (sl *slot) Write(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+	sl.size += int64(len(p))
 	return len(p), nil
 }
 

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,6 +16,10 @@ import (
 // ALTER, shorter than a lease.
 const lockTimeout = "10s"
 
+// raiseWorkMem lets a range that the server has to sort be sorted in memory,
+// where the server's own setting is lower.
+const raiseWorkMem = `SELECT set_config('work_mem', '32MB', true) WHERE pg_size_bytes(current_setting('work_mem')) < 32 * 1024 * 1024`
+
 // Snapshot is one state of the database. It lives as long as the connection
 // that holds it; readers import it.
 //
@@ -24,8 +29,9 @@ const lockTimeout = "10s"
 type Snapshot struct {
 	source   *Source
 	holder   *pgx.Conn
-	name     string
+	name     string // of the connections
 	relation dataset.Relation
+	kind     string // pg_class.relkind
 	identity identity
 	asOf     time.Time
 }
@@ -61,18 +67,63 @@ func (s *Source) Snapshot(ctx context.Context, exportID string, attempt int, sel
 }
 
 func (s *Snapshot) take(ctx context.Context) error {
+	kind := s.holder.QueryRow(ctx, "SELECT relkind::text FROM pg_class WHERE oid = to_regclass($1::text)", relationSQL(s.relation))
+	if err := kind.Scan(&s.kind); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return err
+	}
 	// The lock comes first: the snapshot is taken by the first query, and must not be older than the lock.
-	for _, sql := range []string{
-		"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-		"SET LOCAL lock_timeout = '" + lockTimeout + "'",
-		"LOCK TABLE " + relationSQL(s.relation) + " IN ACCESS SHARE MODE",
-	} {
-		if _, err := s.holder.Exec(ctx, sql); err != nil {
-			return err
-		}
+	if err := s.begin(ctx, s.holder); err != nil {
+		return err
+	}
+	if err := s.lock(ctx, s.holder); err != nil {
+		return err
 	}
 	row := s.holder.QueryRow(ctx, "SELECT pg_export_snapshot(), statement_timestamp(), "+identityColumns)
-	return row.Scan(&s.identity.id, &s.asOf, &s.identity.content, &s.identity.server, &s.identity.startedAt)
+	if err := row.Scan(&s.identity.id, &s.asOf, &s.identity.content, &s.identity.server, &s.identity.startedAt); err != nil {
+		return err
+	}
+	if s.kind == materializedView {
+		return s.lockMaterializedView(ctx)
+	}
+	return nil
+}
+
+func (s *Snapshot) begin(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+	return err
+}
+
+// lock keeps the table's definition and its storage as they are until the
+// transaction ends. Postgres locks tables and views (and what they are made
+// of), but neither materialized views nor foreign tables.
+func (s *Snapshot) lock(ctx context.Context, conn *pgx.Conn) error {
+	if _, err := conn.Exec(ctx, "SET LOCAL lock_timeout = '"+lockTimeout+"'"); err != nil {
+		return err
+	}
+	if s.kind == materializedView || s.kind == foreignTable {
+		return nil
+	}
+	_, err := conn.Exec(ctx, "LOCK TABLE "+relationSQL(s.relation)+" IN ACCESS SHARE MODE")
+	return err
+}
+
+// lockMaterializedView locks it by a query, which comes after the snapshot.
+// So it checks that no refresh came in between: the storage that the snapshot
+// knows (pg_class) must be the present one (pg_relation_filenode reads the
+// latest catalogs).
+func (s *Snapshot) lockMaterializedView(ctx context.Context) error {
+	if _, err := s.holder.Exec(ctx, "SELECT FROM "+relationSQL(s.relation)+" LIMIT 0"); err != nil {
+		return err
+	}
+	same := false
+	row := s.holder.QueryRow(ctx, "SELECT relfilenode = pg_relation_filenode(oid) FROM pg_class WHERE oid = to_regclass($1::text)", relationSQL(s.relation))
+	if err := row.Scan(&same); err != nil {
+		return err
+	}
+	if !same {
+		return export.Errorf(export.SourceUnavailable, "The materialized view was refreshed while the export began.")
+	}
+	return nil
 }
 
 // AsOf is when the snapshot was taken, by the server's clock.
@@ -97,15 +148,17 @@ func (s *Snapshot) Reader(ctx context.Context) (*Reader, error) {
 }
 
 func (s *Snapshot) enter(ctx context.Context, conn *pgx.Conn) error {
-	for _, sql := range []string{
-		"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-		"SET TRANSACTION SNAPSHOT " + literal(s.identity.id),
-		"SET LOCAL lock_timeout = '" + lockTimeout + "'",
-		"LOCK TABLE " + relationSQL(s.relation) + " IN ACCESS SHARE MODE",
-	} {
-		if _, err := conn.Exec(ctx, sql); err != nil {
-			return err
-		}
+	if err := s.begin(ctx, conn); err != nil {
+		return err
+	}
+	if _, err := conn.Exec(ctx, "SET TRANSACTION SNAPSHOT "+literal(s.identity.id)); err != nil {
+		return err
+	}
+	if err := s.lock(ctx, conn); err != nil {
+		return err
+	}
+	if _, err := conn.Exec(ctx, raiseWorkMem); err != nil {
+		return err
 	}
 	seen := identity{id: s.identity.id}
 	row := conn.QueryRow(ctx, "SELECT "+identityColumns)

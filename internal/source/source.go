@@ -129,6 +129,13 @@ func (s *Source) EndEarlier(ctx context.Context, id string, attempt int) error {
 	return translate(ctx, "end the backends of earlier attempts", err)
 }
 
+// Refused reports whether the server had no connection, or no lock in time,
+// for one more reader: an export can do with fewer.
+func Refused(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pgErr.Code == "55P03" || pgErr.Code == "53300")
+}
+
 // translate names an error of Postgres or of the connection in the domain's
 // words. A cancelled context's cause wins over what the cancellation led to.
 func translate(ctx context.Context, doing string, err error) error {
@@ -159,6 +166,8 @@ func classify(err error) (export.Code, string) {
 		return export.SourceRejected, "A column of the dataset doesn't exist in the database."
 	case "42501":
 		return export.SourceRejected, "The service may not read the dataset's table."
+	case "55P03", "53300": // lock_not_available, too_many_connections
+		return export.SourceUnavailable, "The database is too busy."
 	case "42704": // the snapshot's exporter has ended
 		return export.SourceUnavailable, "The database ended the export's snapshot."
 	}

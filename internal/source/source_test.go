@@ -36,6 +36,12 @@ func selection(t *testing.T, spec export.Spec) dataset.Selection {
 	return sel
 }
 
+// usersPlan copies all users in one range.
+func usersPlan(t *testing.T) source.Plan {
+	t.Helper()
+	return source.Plan{Selection: users(t), Order: export.ByKey}
+}
+
 func open(t *testing.T, url string) *source.Source {
 	t.Helper()
 	s, err := source.New(url)
@@ -68,10 +74,19 @@ func reader(t *testing.T, snap *source.Snapshot) *source.Reader {
 // copyAll copies every range of the users' selection.
 func copyAll(t *testing.T, r *source.Reader) (string, int64) {
 	t.Helper()
+	return copySelection(t, r, users(t))
+}
+
+func copySelection(t *testing.T, r *source.Reader, sel dataset.Selection) (string, int64) {
+	t.Helper()
+	plan, err := r.Plan(t.Context(), sel)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var out bytes.Buffer
 	var rows int64
-	for _, rng := range source.Plan(users(t)) {
-		n, err := r.Copy(t.Context(), users(t), rng, &out)
+	for _, rng := range plan.Ranges {
+		n, err := r.Copy(t.Context(), plan, rng, &out)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -138,13 +153,9 @@ func TestReader_Copy_selections(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			sel := selection(t, export.Spec{Dataset: "users", Filters: test.filters, Columns: test.columns})
 			r := reader(t, snap)
-			var got bytes.Buffer
-			n, err := r.Copy(t.Context(), sel, source.Plan(sel)[0], &got)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if want := servertest.PSQL(t, url, "COPY ("+test.sql+" ORDER BY id) TO STDOUT (FORMAT csv, HEADER)"); got.String() != want {
-				t.Errorf("%d bytes differ from psql's %d", got.Len(), len(want))
+			got, n := copySelection(t, r, sel)
+			if want := servertest.PSQL(t, url, "COPY ("+test.sql+" ORDER BY id) TO STDOUT (FORMAT csv, HEADER)"); got != want {
+				t.Errorf("%d bytes differ from psql's %d", len(got), len(want))
 			}
 			if counted, err := r.Count(t.Context(), sel); err != nil || counted != n {
 				t.Errorf("counted %d rows (%v), copied %d", counted, err, n)
@@ -237,7 +248,11 @@ func TestSnapshot_errors(t *testing.T) {
 					return err
 				}
 				defer r.Close(t.Context())
-				_, err = r.Copy(t.Context(), users(t), source.Plan(users(t))[0], &bytes.Buffer{})
+				plan, err := r.Plan(t.Context(), users(t))
+				if err != nil {
+					return err
+				}
+				_, err = r.Copy(t.Context(), plan, plan.Ranges[0], &bytes.Buffer{})
 				return err
 			}()
 			if export.CodeOf(err) != test.want || !strings.Contains(export.MessageOf(err), test.says) {
@@ -266,12 +281,12 @@ func TestReader_Copy_stops(t *testing.T) {
 		want error
 	}{
 		"by the writer's error": {func(t *testing.T, r *source.Reader) error {
-			_, err := r.Copy(t.Context(), users(t), source.Range{}, failAfter{n: new(100), err: stop})
+			_, err := r.Copy(t.Context(), usersPlan(t), source.Range{}, failAfter{n: new(100), err: stop})
 			return err
 		}, stop},
 		"by the context": {func(t *testing.T, r *source.Reader) error {
 			ctx, cancel := context.WithCancelCause(t.Context())
-			_, err := r.Copy(ctx, users(t), source.Range{}, callAfter{n: new(100), f: func() { cancel(stop) }})
+			_, err := r.Copy(ctx, usersPlan(t), source.Range{}, callAfter{n: new(100), f: func() { cancel(stop) }})
 			return err
 		}, stop},
 	} {

@@ -1,11 +1,14 @@
 package source
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"csvexport/internal/dataset"
+	"csvexport/internal/export"
 )
 
 // Identifiers come from the catalog only, and are quoted all the same.
@@ -14,13 +17,7 @@ func relationSQL(r dataset.Relation) string {
 	return pgx.Identifier{r.Schema, r.Name}.Sanitize()
 }
 
-func columnsSQL(names []string) string {
-	quoted := make([]string, len(names))
-	for i, n := range names {
-		quoted[i] = pgx.Identifier{n}.Sanitize()
-	}
-	return strings.Join(quoted, ", ")
-}
+func columnSQL(name string) string { return pgx.Identifier{name}.Sanitize() }
 
 // literal quotes s as an SQL string; COPY takes no parameters. It relies on
 // standard_conforming_strings, which every session here sets.
@@ -28,45 +25,114 @@ func literal(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", "''") + "'"
 }
 
-// Header reports whether the range begins the file, with its header.
-func (r Range) Header() bool { return r.Index == 0 }
-
-func copySQL(sel dataset.Selection, rng Range) string {
-	options := "FORMAT csv"
-	if rng.Header() {
-		options += ", HEADER"
+func literals(values []string) string {
+	quoted := make([]string, len(values))
+	for i, v := range values {
+		quoted[i] = literal(v)
 	}
-	return "COPY (" + selectSQL(sel) + ") TO STDOUT (" + options + ")"
+	return strings.Join(quoted, ", ")
 }
 
-func selectSQL(sel dataset.Selection) string {
-	names := make([]string, len(sel.Columns))
-	for i, c := range sel.Columns {
-		names[i] = c.Name
+func copySQL(p Plan, rng Range) string {
+	return "COPY (" + selectSQL(p, rng) + ") TO STDOUT (" + optionsSQL(p.Selection.Format, p.Header(rng)) + ")"
+}
+
+// selectSQL selects a range's rows in the plan's order. The relation is t, so
+// that ORDER BY means its columns and not what is written of them.
+func selectSQL(p Plan, rng Range) string {
+	sel := p.Selection
+	if rng.Blocks != nil {
+		sel.Relation = rng.Blocks.Relation
 	}
-	return "SELECT " + columnsSQL(names) + fromSQL(sel) + " ORDER BY " + columnsSQL(sel.Key)
+	columns := make([]string, len(sel.Columns))
+	for i, c := range sel.Columns {
+		if columns[i] = columnSQL(c.Name); slices.Contains(p.Guarded, c.Name) {
+			columns[i] = guardSQL(c.Name)
+		}
+	}
+	return "SELECT " + strings.Join(columns, ", ") + fromSQL(sel) + boundsSQL(sel, rng) + orderSQL(p, rng)
+}
+
+func orderSQL(p Plan, rng Range) string {
+	switch {
+	case rng.Blocks != nil:
+		return "" // see scanInPlace
+	case p.Order == export.Physical:
+		return " ORDER BY t.tableoid, t.ctid"
+	case p.Order == export.ByKey:
+		return " ORDER BY " + rowSQL(p.Selection.Key)
+	default:
+		return ""
+	}
+}
+
+// rowSQL lists columns of t.
+func rowSQL(names []string) string {
+	columns := make([]string, len(names))
+	for i, n := range names {
+		columns[i] = "t." + columnSQL(n)
+	}
+	return strings.Join(columns, ", ")
+}
+
+// boundsSQL compares a key of several columns as a row, as the key's index is
+// sorted. The literals have no type and take the columns'.
+func boundsSQL(sel dataset.Selection, rng Range) (sql string) {
+	key := "(" + rowSQL(sel.Key) + ")"
+	if rng.After != nil {
+		sql += " AND " + key + " > (" + literals(rng.After) + ")"
+	}
+	if rng.UpTo != nil {
+		sql += " AND " + key + " <= (" + literals(rng.UpTo) + ")"
+	}
+	if b := rng.Blocks; b != nil {
+		sql += fmt.Sprintf(" AND t.ctid >= '(%d,0)'", b.From)
+		if b.To > 0 {
+			sql += fmt.Sprintf(" AND t.ctid < '(%d,0)'", b.To)
+		}
+	}
+	return sql
+}
+
+// sampleSQL selects what a sample is of the rows at the places $1, in the
+// key's order.
+func sampleSQL(sel dataset.Selection) string {
+	key := make([]string, len(sel.Key))
+	for i, name := range sel.Key {
+		key[i] = "t." + columnSQL(name) + "::text"
+	}
+	order := ""
+	if len(key) > 0 {
+		order = " ORDER BY " + rowSQL(sel.Key)
+	}
+	return "SELECT t.tableoid, (t.ctid::text::point)[0]::bigint, ARRAY[" + strings.Join(key, ", ") + "]::text[], (" + predicatesSQL(sel) + ") IS TRUE" +
+		" FROM " + relationSQL(sel.Relation) + " t WHERE t.ctid = ANY ($1::text::tid[])" + order
 }
 
 func countSQL(sel dataset.Selection) string { return "SELECT count(*)" + fromSQL(sel) }
 
 func fromSQL(sel dataset.Selection) string {
-	sql := " FROM " + relationSQL(sel.Relation)
+	return " FROM " + relationSQL(sel.Relation) + " t WHERE " + predicatesSQL(sel)
+}
+
+// predicatesSQL is a condition, true when there is nothing to meet.
+func predicatesSQL(sel dataset.Selection) string {
+	conditions := make([]string, len(sel.Predicates))
 	for i, p := range sel.Predicates {
-		sql += []string{" WHERE ", " AND "}[min(i, 1)] + predicateSQL(p)
+		conditions[i] = predicateSQL(p)
 	}
-	return sql
+	if len(conditions) == 0 {
+		return "true"
+	}
+	return strings.Join(conditions, " AND ")
 }
 
 // predicateSQL leaves its literals without a type, so that they take the
 // column's and its indexes can be used.
 func predicateSQL(p dataset.Predicate) string {
-	values := make([]string, len(p.Values))
-	for i, v := range p.Values {
-		values[i] = literal(v)
-	}
-	list := strings.Join(values, ", ")
+	list := literals(p.Values)
 	operators := map[dataset.Operator]string{
 		dataset.In: " IN (" + list + ")", dataset.AtLeast: " >= " + list, dataset.AtMost: " <= " + list, dataset.Before: " < " + list,
 	}
-	return pgx.Identifier{p.Column}.Sanitize() + operators[p.Operator]
+	return "t." + columnSQL(p.Column) + operators[p.Operator]
 }

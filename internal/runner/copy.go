@@ -1,0 +1,191 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"csvexport/internal/bucket"
+	"csvexport/internal/dataset"
+	"csvexport/internal/export"
+	"csvexport/internal/gzipmember"
+	"csvexport/internal/source"
+)
+
+// write reads all rows from one snapshot into the upload and seals it. The
+// database's connections are closed when it returns.
+func (r *Runner) write(ctx context.Context, log *slog.Logger, e export.Export, sel dataset.Selection, upload *bucket.Upload, p *progress,
+) (export.Result, bucket.Sealed, error) {
+	snap, err := r.Source.Snapshot(ctx, e.ID, e.Attempt, sel)
+	if err != nil {
+		return export.Result{}, bucket.Sealed{}, err
+	}
+	defer snap.Close(ctx)
+	counted := r.count(ctx, log, snap, sel, p)
+	defer counted.stop()
+	reader, err := snap.Reader(ctx)
+	if err != nil {
+		return export.Result{}, bucket.Sealed{}, err
+	}
+	defer reader.Close(ctx)
+	plan, err := reader.Plan(ctx, sel)
+	if err != nil {
+		return export.Result{}, bucket.Sealed{}, err
+	}
+	log.DebugContext(ctx, "planned", "ranges", len(plan.Ranges), "order", plan.Order)
+
+	var total rangeResult
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		return r.Jobs.RecordSnapshot(groupCtx, e, export.Snapshot{AsOf: snap.AsOf(), Order: plan.Order})
+	})
+	group.Go(func() (err error) {
+		total, err = r.copyAll(groupCtx, log, snap, reader, plan, upload, p)
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return export.Result{}, bucket.Sealed{}, err
+	}
+	if n, ok := counted.result(); ok && plan.Exact && n != total.Rows {
+		return export.Result{}, bucket.Sealed{}, &export.Error{
+			Code: export.SourceUnavailable, Message: "The database's answers contradict each other.",
+			Err: fmt.Errorf("copied %d rows, counted %d in the same snapshot", total.Rows, n),
+		}
+	}
+	if err := reader.Unchanged(ctx, plan); err != nil {
+		return export.Result{}, bucket.Sealed{}, err
+	}
+	sealed, err := upload.Seal()
+	return export.Result{
+		Rows: total.Rows, UncompressedBytes: total.Sum.Bytes,
+		Bytes: sealed.Size, CRC32: sealed.CRC32, Key: sealed.Key, UploadID: sealed.UploadID,
+	}, sealed, err
+}
+
+// rangeResult is what came of copying one range, or several in their order.
+type rangeResult struct {
+	Rows int64
+	Sum  gzipmember.Sum // of the plain bytes
+	Size int64          // of the bytes in the file
+}
+
+// then is the result of r followed by next.
+func (r rangeResult) then(next rangeResult) rangeResult {
+	return rangeResult{Rows: r.Rows + next.Rows, Sum: r.Sum.Append(next.Sum), Size: r.Size + next.Size}
+}
+
+// copyAll writes the plan's whole file to the upload.
+func (r *Runner) copyAll(ctx context.Context, log *slog.Logger, snap *source.Snapshot, first *source.Reader, plan source.Plan,
+	upload *bucket.Upload, p *progress,
+) (rangeResult, error) {
+	enc := encodingOf(plan.Selection.Format.Compression)
+	out := &limited{out: upload, limit: bucket.MaxSize, progress: p}
+	if _, err := out.Write(enc.header()); err != nil {
+		return rangeResult{}, err
+	}
+	c := &copier{plan: plan, encoding: enc, sequencer: newSequencer(out), progress: p, results: make([]rangeResult, len(plan.Ranges))}
+	if err := c.run(ctx, log, snap, first, r.Connections); err != nil {
+		return rangeResult{}, err
+	}
+	var total rangeResult
+	for _, result := range c.results {
+		total = total.then(result)
+	}
+	_, err := out.Write(enc.trailer(total.Sum))
+	return total, err
+}
+
+// copier copies the ranges of a plan over several connections.
+type copier struct {
+	plan      source.Plan
+	encoding  encoding
+	sequencer *sequencer
+	progress  *progress
+
+	mu      sync.Mutex
+	begun   int           // ranges
+	results []rangeResult // by range; each is written by the worker that copies it
+}
+
+// run copies all ranges with up to n workers, the first of them on a reader
+// that is open already. A further reader that the server refuses is done
+// without.
+func (c *copier) run(ctx context.Context, log *slog.Logger, snap *source.Snapshot, first *source.Reader, n int) error {
+	group, ctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(ctx, func() { c.sequencer.abort(context.Cause(ctx)) })()
+	opening, enough := context.WithCancel(ctx) // nobody needs a reader when the last range has begun
+	defer enough()
+	work := func(reader *source.Reader) error {
+		defer enough()
+		return c.work(ctx, reader)
+	}
+	group.Go(func() error { return work(first) })
+	for range min(n, len(c.plan.Ranges)) - 1 {
+		group.Go(func() error {
+			reader, err := snap.Reader(opening)
+			switch {
+			case err == nil:
+				defer reader.Close(ctx)
+				return work(reader)
+			case ctx.Err() == nil && opening.Err() != nil:
+				return nil
+			case source.Refused(err):
+				log.WarnContext(ctx, "one connection less", "error", err)
+				return nil
+			default:
+				return err
+			}
+		})
+	}
+	return group.Wait()
+}
+
+// work copies range after range until none is left.
+func (c *copier) work(ctx context.Context, reader *source.Reader) error {
+	piece, err := c.encoding.piece()
+	if err != nil {
+		return err
+	}
+	for i, slot := c.take(); slot != nil; i, slot = c.take() {
+		if c.results[i], err = c.copyRange(ctx, reader, c.plan.Ranges[i], piece, slot); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take begins the next range: in order, as the sequencer asks.
+func (c *copier) take() (int, *slot) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.begun == len(c.plan.Ranges) {
+		return 0, nil
+	}
+	c.begun++
+	return c.begun - 1, c.sequencer.slot(c.begun - 1)
+}
+
+func (c *copier) copyRange(ctx context.Context, reader *source.Reader, rng source.Range, p piece, sl *slot) (rangeResult, error) {
+	p.Reset(sl)
+	if rng.Index == 0 {
+		if _, err := p.Write(c.plan.Prefix()); err != nil {
+			return rangeResult{}, err
+		}
+	}
+	batches := newRows(p, c.plan.Header(rng), &c.progress.rows)
+	n, err := reader.Copy(ctx, c.plan, rng, batches)
+	if err != nil {
+		return rangeResult{}, err
+	}
+	if err := batches.flush(); err != nil {
+		return rangeResult{}, err
+	}
+	sum, err := p.Close()
+	if err != nil {
+		return rangeResult{}, err
+	}
+	return rangeResult{Rows: n, Sum: sum, Size: sl.size}, sl.Close()
+}
