@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"runtime/debug"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/uuid"
@@ -21,7 +22,14 @@ import (
 	"csvexport/internal/source"
 )
 
-func main() { function.Start(build, config.Table, config.Queue, config.Bucket, config.Database) }
+// gcPercent keeps the memory flat: nearly all of it is a few large buffers that
+// live as long as the export, so collecting often costs next to nothing.
+const gcPercent = 20
+
+func main() {
+	debug.SetGCPercent(gcPercent)
+	function.Start(build, config.Table, config.Queue, config.Bucket, config.Database)
+}
 
 func build(ctx context.Context, cfg config.Config) (any, error) {
 	aws, err := awsconfig.Load(ctx)

@@ -70,9 +70,6 @@ func badFields() []badInput {
 		create("an unknown field", `{"limit":5}`, "limit"),
 		create("a field without a name", `{"":1}`, ""),
 		create("a field in capitals", `{"Dataset":"users"}`, "Dataset"),
-		create("a format", `{"format":{"delimiter":";"}}`, "format"),
-		create("an empty format", `{"format":{}}`, "format"),
-		create("a file name", `{"fileName":"a.csv.gz"}`, "fileName"),
 		create("an unknown dataset", `{"dataset":"pg_authid"}`, "dataset"),
 		create("a dataset with its schema", `{"dataset":"public.users"}`, "dataset"),
 		create("an empty dataset", `{"dataset":""}`, "dataset"),
@@ -83,9 +80,11 @@ func badFields() []badInput {
 		create("an unknown filter", `{"filters":{"age":5}}`, "filters.age"),
 		create("a column that is no filter", `{"filters":{"lifetime_value":5}}`, "filters.lifetime_value"),
 		create("everything wrong at once", `{"limit":1,"validateOnly":"yes","filters":{"country_code":"x","age":1,"lifetime_value_min":"a"},"columns":["nope"],"fileName":"x"}`,
-			"limit", "validateOnly", "fileName", "filters.country_code", "filters.age", "filters.lifetime_value_min", "columns"),
-		create("every form wrong at once", `{"dataset":1,"columns":2,"filters":3,"validateOnly":4}`, "dataset", "columns", "filters", "validateOnly"),
-		create("null everywhere", `{"dataset":null,"columns":null,"filters":null,"validateOnly":null}`, "dataset", "columns", "filters", "validateOnly"),
+			"limit", "validateOnly", "filters.country_code", "filters.age", "filters.lifetime_value_min", "columns", "fileName"),
+		create("every form wrong at once", `{"dataset":1,"columns":2,"filters":3,"validateOnly":4,"format":5,"fileName":6}`,
+			"dataset", "columns", "filters", "validateOnly", "format", "fileName"),
+		create("null everywhere", `{"dataset":null,"columns":null,"filters":null,"validateOnly":null,"format":null,"fileName":null}`,
+			"dataset", "columns", "filters", "validateOnly", "format", "fileName"),
 	}
 	for _, wrong := range []struct {
 		field  string
@@ -95,6 +94,8 @@ func badFields() []badInput {
 		{"columns", []string{`"id"`, `{}`, `5`, `null`, `[]`, `[1]`, `["id",null]`, `[["id"]]`, `[""]`}},
 		{"filters", []string{`[]`, `"country_code"`, `5`, `true`, `null`}},
 		{"validateOnly", []string{`1`, `"true"`, `[]`, `null`}},
+		{"format", []string{`"csv"`, `[]`, `5`, `true`, `null`}},
+		{"fileName", []string{`5`, `true`, `null`, `{}`, `["a.csv.gz"]`}},
 	} {
 		for _, value := range wrong.values {
 			cases = append(cases, create(wrong.field+" is "+value, `{"`+wrong.field+`":`+value+`}`, wrong.field))
@@ -173,7 +174,9 @@ func badSQL() []badInput {
 		create("SQL as a field", `{`+value+`:1}`, hostile),
 		create("SQL as a filter", `{"filters":{`+value+`:1}}`, "filters."+hostile),
 		create("SQL as the file name", `{"fileName":`+value+`}`, "fileName"),
-		create("SQL in the format", `{"format":{"delimiter":`+value+`}}`, "format"),
+		create("SQL in the format", `{"format":{"delimiter":`+value+`,"quote":`+value+`,"null":`+value+`,"lineEnding":`+value+`,"compression":`+value+`}}`,
+			"format.delimiter", "format.quote", "format.null", "format.lineEnding", "format.compression"),
+		create("SQL as an option of the format", `{"format":{`+value+`:1}}`, "format."+hostile),
 		create("SQL for validateOnly", `{"validateOnly":`+value+`}`, "validateOnly"),
 		filtered("SQL as a country", `"country_code":`+value, "country_code"),
 		filtered("SQL in a list of countries", `"country_code":["US",`+value+`]`, "country_code"),

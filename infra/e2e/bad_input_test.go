@@ -37,7 +37,7 @@ func TestBadInput(t *testing.T) {
 		t.Fatal("the log of run-export doesn't tell of the export just made")
 	}
 	names := map[string]bool{}
-	for _, tt := range slices.Concat(badJSON(), badFields(), badFilters(), badSQL(), badBodies(), badIDs(known), badRoutes()) {
+	for _, tt := range slices.Concat(badJSON(), badFields(), badFilters(), badFormats(), badFileNames(), badSQL(), badBodies(), badIDs(known), badRoutes()) {
 		if names[tt.name] {
 			t.Errorf("two cases have the name %q", tt.name)
 		}

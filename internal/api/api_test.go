@@ -148,7 +148,7 @@ func TestCreateExport_refuses(t *testing.T) {
 		code                    string
 		fields                  string // in order
 	}{
-		{"unknown fields, all named", "application/json", `{"format":{},"x":1,"dataset":7}`, 400, "invalid_request", "format x dataset"},
+		{"unknown fields, all named", "application/json", `{"limit":{},"x":1,"dataset":7}`, 400, "invalid_request", "limit x dataset"},
 		{"wrong types", "application/json", `{"columns":"id","filters":[],"validateOnly":1}`, 400, "invalid_request", "columns filters validateOnly"},
 		{"nulls", "application/json", `{"columns":["id",null],"filters":{"country_code":null},"validateOnly":null}`, 400, "invalid_request", "columns filters.country_code validateOnly"},
 		{"empty lists", "application/json", `{"columns":[],"filters":{"country_code":[]}}`, 400, "invalid_request", "columns filters.country_code"},

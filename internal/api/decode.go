@@ -51,8 +51,15 @@ func decodeCreate(body []byte) (createRequest, []export.FieldError, error) {
 			var more []export.FieldError
 			request.Filters, more = decodeFilters(f.value)
 			problems = append(problems, more...)
-		case f.name == "format" || f.name == "fileName":
-			message = "can't be chosen yet"
+		case f.name == "format":
+			var more []export.FieldError
+			request.Format, more = decodeFormat(f.value)
+			problems = append(problems, more...)
+		case f.name == "fileName":
+			var name string
+			if message = decodeInto(f.value, &name, "must be a string"); message == "" {
+				request.FileName = &name
+			}
 		default:
 			message = "is not a field of this request"
 		}
@@ -131,6 +138,39 @@ func decodeFilter(f field) (filter dataset.GivenFilter, ok bool) {
 		}
 	}
 	return filter, true
+}
+
+// decodeFormat takes an object with some of a format's members; the others are
+// the default's.
+func decodeFormat(value json.RawMessage) (*export.Format, []export.FieldError) {
+	fields, err := object(value)
+	if err != nil {
+		return nil, []export.FieldError{{Field: "format", Message: "must be an object"}}
+	}
+	format := export.DefaultFormat()
+	members := map[string]any{
+		"delimiter": &format.Delimiter, "quote": &format.Quote, "null": &format.Null, "header": &format.Header, "bom": &format.BOM,
+		"lineEnding": &format.LineEnding, "formulaGuard": &format.FormulaGuard, "compression": &format.Compression,
+	}
+	var problems []export.FieldError
+	for i, f := range fields {
+		message := ""
+		switch member := members[f.name].(type) {
+		case nil:
+			message = "is not an option of the format"
+		case *bool:
+			message = decodeInto(f.value, member, "must be true or false")
+		default:
+			message = decodeInto(f.value, member, "must be a string")
+		}
+		if repeated(fields, i) {
+			message = "is given twice"
+		}
+		if message != "" {
+			problems = append(problems, export.FieldError{Field: "format." + f.name, Message: message})
+		}
+	}
+	return &format, problems
 }
 
 // readBody returns the body of a JSON request; an empty one stands for {}.

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"mime"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -124,10 +125,34 @@ func (b *Bucket) PresignGet(ctx context.Context, key, fileName string, ttl time.
 	return req.URL, nil
 }
 
-// Attachment is the Content-Disposition that saves a download under a name
-// (RFC 6266).
+// Attachment is the Content-Disposition that saves a download under a name.
+// Clients that know no filename*, such as curl, get the name with a _ for what
+// filename can't hold (RFC 6266, appendix D).
 func Attachment(fileName string) string {
-	return mime.FormatMediaType("attachment", map[string]string{"filename": fileName})
+	plain := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || strings.ContainsRune(`"\%`, r) {
+			return '_'
+		}
+		return r
+	}, fileName)
+	value := mime.FormatMediaType("attachment", map[string]string{"filename": plain})
+	if plain == fileName {
+		return value
+	}
+	return value + "; filename*=UTF-8''" + extended(fileName)
+}
+
+// extended is a parameter's value in UTF-8 (RFC 8187, section 3.2.1).
+func extended(value string) string {
+	var b strings.Builder
+	for _, c := range []byte(value) {
+		if c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || strings.IndexByte("!#$&+-.^_`|~", c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
 }
 
 // crc32Header is a CRC-32 as S3's headers carry it: base64, big endian.

@@ -218,7 +218,7 @@ func TestBucket_PresignGet(t *testing.T) {
 	if body, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK || string(body) != "content" {
 		t.Errorf("status %d, body %q", resp.StatusCode, body)
 	}
-	if got, want := resp.Header.Get("Content-Disposition"), `attachment; filename="users \"1\".csv.gz"`; got != want {
+	if got, want := resp.Header.Get("Content-Disposition"), `attachment; filename="users _1_.csv.gz"; filename*=UTF-8''users%20%221%22.csv.gz`; got != want {
 		t.Errorf("Content-Disposition %s, want %s", got, want)
 	}
 	if resp := fetch(strings.Replace(presign(time.Minute), "/1.csv.gz", "/2.csv.gz", 1)); resp.StatusCode != http.StatusForbidden {

@@ -45,7 +45,7 @@ func normalizeFormat(given *export.Format) (*export.Format, []export.FieldError)
 // one byte in the database's encoding: the same in all of them for ASCII only.
 // A line break as the quote it would take too, but nobody could read the file.
 func isSeparator(s string) bool {
-	return len(s) == 1 && s[0] < utf8.RuneSelf && !strings.Contains("\x00\r\n", s)
+	return len(s) == 1 && s[0] < utf8.RuneSelf && !strings.ContainsAny(s, "\x00\r\n")
 }
 
 // isNullText reports whether COPY takes s as what it writes for NULL, up to a

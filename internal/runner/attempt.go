@@ -19,7 +19,7 @@ import (
 func (r *Runner) attempt(ctx context.Context, log *slog.Logger, e export.Export) (export.Result, error) {
 	ctx, cancel := withReserve(ctx)
 	defer cancel()
-	p := &progress{}
+	p := &progress{began: time.Now()}
 	p.total.Store(-1)
 	ctx, stop := keepLease(ctx, log, r.Jobs, e, p)
 	defer stop()

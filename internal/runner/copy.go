@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -35,7 +36,7 @@ func (r *Runner) write(ctx context.Context, log *slog.Logger, e export.Export, s
 	if err != nil {
 		return export.Result{}, bucket.Sealed{}, err
 	}
-	log.DebugContext(ctx, "planned", "ranges", len(plan.Ranges), "order", plan.Order)
+	log.DebugContext(ctx, "first rows asked", "sinceClaimMs", time.Since(p.began).Milliseconds(), "ranges", len(plan.Ranges), "order", plan.Order)
 
 	var total rangeResult
 	group, groupCtx := errgroup.WithContext(ctx)

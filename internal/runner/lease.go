@@ -20,6 +20,7 @@ const leaseMargin = 5 * time.Second
 
 // progress is what the copying goroutines know, and the beat tells.
 type progress struct {
+	began time.Time // the attempt
 	rows  atomic.Int64
 	total atomic.Int64 // -1 until known
 }

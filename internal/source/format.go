@@ -37,13 +37,16 @@ func optionsSQL(f export.Format, header bool) string {
 //     keeps its padding, which a cast to text strips;
 //   - concat takes NULL for an empty text, so NULL doesn't get there;
 //   - COLLATE "C" compares bytes: a column's own collation may take = for -.
+//     The characters are all below A: that comparison spares most values the
+//     dearer one.
 //
 // Its name is the column's, so an ORDER BY of that name alone would sort by
 // what is written: say it with the table's name.
 func guardSQL(column string) string {
 	name := pgx.Identifier{column}.Sanitize()
-	return "CASE WHEN " + name + " IS NOT NULL THEN concat(" +
-		"CASE WHEN left(" + name + `::text, 1) COLLATE "C" IN ('=', '+', '-', '@', E'\t', E'\r') THEN '''' END, ` +
+	text := name + "::text"
+	return "CASE WHEN " + name + " IS NOT NULL THEN concat(CASE WHEN " +
+		text + ` COLLATE "C" < 'A' AND left(` + text + `, 1) COLLATE "C" IN ('=', '+', '-', '@', E'\t', E'\r') THEN '''' END, ` +
 		name + ") END AS " + name
 }
 

@@ -154,7 +154,7 @@ func keyRanges(samples []sample, work float64) []Range {
 func blockRanges(rel relation, n int) []Range {
 	var ranges []Range
 	for _, l := range rel.leaves {
-		parts := max(int64(n)*l.blocks/max(rel.blocks(), 1), 1)
+		parts := max(min(int64(n)*l.blocks/max(rel.blocks(), 1), l.blocks), 1)
 		for i := range parts {
 			b := &Blocks{Relation: l.relation, From: i * l.blocks / parts, To: (i + 1) * l.blocks / parts}
 			if i == parts-1 {

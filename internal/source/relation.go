@@ -23,7 +23,9 @@ type relation struct {
 	secured bool   // row security applies to this role
 
 	// hasKey says that the selection's key is unique, never NULL, and has an
-	// index: only then do bounds of it divide the rows, and quickly.
+	// index: only then do bounds of it divide the rows, and quickly. The index
+	// must be sorted by operators that a session here finds, and for a type
+	// whose text can be compared with: not an extension's, nor a row's.
 	hasKey bool
 	text   []string // the columns of a string type
 	leaves []leaf   // of a partitioned table, by oid; otherwise itself; none of a view
@@ -36,7 +38,7 @@ type leaf struct {
 	blocks   int64 // of the heap
 	bytes    int64 // of heap and TOAST
 	heap     bool  // rows have a place (ctid) in it
-	readable bool  // under its own name
+	readable bool  // under its own name, and then shows what the relation shows of it
 }
 
 const relationQuery = `
@@ -51,7 +53,10 @@ SELECT c.relkind::text,
                  SELECT array_agg(a.attname::text ORDER BY k.n)
                  FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, n)
                  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
-                 WHERE k.n <= i.indnkeyatts AND a.attnotnull AND a.attcollation = i.indcollation[k.n::int - 1])),
+                 JOIN pg_opclass o ON o.oid = i.indclass[k.n::int - 1]
+                 WHERE k.n <= i.indnkeyatts AND a.attcollation = i.indcollation[k.n::int - 1] AND a.attnotnull
+                   AND NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid = c.oid AND contype = 'n' AND NOT convalidated AND a.attnum = ANY (conkey))
+                   AND o.opcdefault AND o.opcnamespace = 'pg_catalog'::regnamespace AND o.opcintype <> 'record'::regtype)),
        ARRAY(
            SELECT a.attname::text FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND t.typcategory = 'S')
@@ -60,7 +65,9 @@ FROM pg_class c WHERE c.oid = $1::text::regclass`
 const leavesQuery = `
 SELECT c.oid, n.nspname::text, c.relname::text,
        pg_relation_size(c.oid) / current_setting('block_size')::int, pg_table_size(c.oid),
-       c.relkind IN ('r', 'm') AND coalesce(am.amname = 'heap', false), has_table_privilege(c.oid, 'SELECT')
+       c.relkind IN ('r', 'm') AND coalesce(am.amname = 'heap', false),
+       has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid)
+       AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attgenerated = 'v')
 FROM (SELECT relid FROM pg_partition_tree($1::text::regclass) WHERE isleaf
       UNION SELECT $1::text::regclass) l
 JOIN pg_class c ON c.oid = l.relid JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_am am ON am.oid = c.relam

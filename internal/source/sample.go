@@ -21,8 +21,10 @@ const (
 )
 
 // sampleOffsets are the places in a page that are tried: a row may have moved
-// or be dead. The first that shows a row counts.
-var sampleOffsets = []int{1, 2, 6, 20, 60}
+// or be dead. The first that shows a row counts. With powers of two there is
+// one for a page whose n rows were all updated in place: they have the places
+// behind n, up to 2n. A page of 8 KiB has at most 291.
+var sampleOffsets = []int{1, 2, 4, 8, 16, 32, 64, 128, 256}
 
 // sample is a row that was looked at.
 type sample struct {
@@ -33,11 +35,14 @@ type sample struct {
 }
 
 // sample looks at the rows in about n pages, evenly spread over the table,
-// and returns them in the key's order. It may return less: pages may be empty.
+// and returns them in the key's order, if there is one. It may return less: pages may be empty.
 //
 // The rows are asked for by their place, so it costs n page reads, needs no
 // statistics, and finds keys of any type in the server's own order.
 func (r *Reader) sample(ctx context.Context, sel dataset.Selection, rel relation, n int64) ([]sample, error) {
+	if !rel.hasKey {
+		sel.Key = nil // it may have NULLs, and isn't used
+	}
 	step := max(rel.blocks()/min(max(n, minSamples), maxSamples), 1)
 	var last int64
 	for _, l := range rel.leaves {
