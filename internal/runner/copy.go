@@ -25,13 +25,13 @@ func (r *Runner) write(ctx context.Context, log *slog.Logger, e export.Export, s
 		return export.Result{}, bucket.Sealed{}, err
 	}
 	defer snap.Close(ctx)
-	counted := r.count(ctx, log, snap, sel, p)
-	defer counted.stop()
 	reader, err := snap.Reader(ctx)
 	if err != nil {
 		return export.Result{}, bucket.Sealed{}, err
 	}
 	defer reader.Close(ctx)
+	counted := r.count(ctx, log, snap, sel, p) // after the reader: where connections are few, it is the one to do without
+	defer counted.stop()
 	plan, err := reader.Plan(ctx, sel)
 	if err != nil {
 		return export.Result{}, bucket.Sealed{}, err

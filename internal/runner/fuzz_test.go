@@ -1,0 +1,229 @@
+package runner
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"csvexport/internal/dataset"
+	"csvexport/internal/export"
+	"csvexport/internal/servertest"
+	"csvexport/internal/source"
+)
+
+// FuzzCopy exports random tables in random formats over several connections,
+// and compares each file with what psql's COPY makes of SQL that this test
+// writes by itself. What COPY doesn't have (byte order mark, CRLF, formula
+// guard) the test adds by its own means.
+//
+// The seed decides everything but one text, which stands among the values,
+// and which the fuzzer makes as hostile as it can. `make fuzz` searches;
+// `make test` runs what stands here, and what is in testdata/fuzz.
+func FuzzCopy(f *testing.F) {
+	for i, text := range hostileTexts {
+		f.Add(uint64(i), text) //nolint:gosec // an index
+	}
+	url := servertest.Database(f)
+	src, err := source.New(url)
+	if err != nil {
+		f.Fatal(err)
+	}
+	servertest.PSQL(f, url, fuzzTypes)
+	f.Fuzz(func(t *testing.T, seed uint64, text string) {
+		c := newFuzzCase(seed, text)
+		want, bounds := c.expected(t, url)
+		got, rows := c.copied(t, src, bounds)
+		if got != want.file {
+			t.Errorf("the file differs from psql's: %s\n%s", firstDifference(got, want.file), c)
+		}
+		if rows != want.rows {
+			t.Errorf("%d rows, want %d\n%s", rows, want.rows, c)
+		}
+	})
+}
+
+// expectation is what psql makes of a case.
+type expectation struct {
+	file string
+	rows int64
+}
+
+// expected makes the case's table. It also returns keys, in their order, that
+// the ranges may be bounded by.
+func (c fuzzCase) expected(t *testing.T, url string) (want expectation, bounds [][]string) {
+	t.Helper()
+	out := servertest.PSQL(t, url, c.tableSQL()+c.factsSQL()+c.copySQL())
+	first, file, _ := strings.Cut(out, "\n")
+	var facts struct {
+		Rows   int64
+		Bounds [][]string
+	}
+	if err := json.Unmarshal([]byte(first), &facts); err != nil {
+		t.Fatalf("%v in %q", err, first)
+	}
+	if c.format.LineEnding == export.CRLF {
+		file = withCRLF(file, c.format.Quote[0])
+	}
+	if c.format.BOM {
+		file = "\xef\xbb\xbf" + file
+	}
+	return expectation{file: file, rows: facts.Rows}, facts.Bounds
+}
+
+// withCRLF ends the rows of a CSV by CRLF and leaves line breaks inside quotes
+// as they are. A doubled quote leaves the quotes and enters them again.
+func withCRLF(csv string, quote byte) string {
+	var b strings.Builder
+	inside := false
+	for i := range len(csv) {
+		if csv[i] == quote {
+			inside = !inside
+		}
+		if csv[i] == '\n' && !inside {
+			b.WriteByte('\r')
+		}
+		b.WriteByte(csv[i])
+	}
+	return b.String()
+}
+
+// copied makes the file as an export does, in ranges of the case's own.
+func (c fuzzCase) copied(t *testing.T, src *source.Source, bounds [][]string) (file string, rows int64) {
+	t.Helper()
+	ctx := t.Context()
+	sel := c.selection()
+	snap, err := src.Snapshot(ctx, uuid.NewString(), 1, sel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snap.Close(ctx)
+	reader, err := snap.Reader(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close(ctx)
+	plan, err := reader.Plan(ctx, sel)
+	if err != nil {
+		t.Fatalf("plan: %v\n%s", err, c)
+	}
+	if ranges := c.ranges(bounds); ranges != nil {
+		plan.Ranges = ranges
+	}
+	var out bytes.Buffer
+	enc := encodingOf(c.format.Compression)
+	out.Write(enc.header())
+	copier := &copier{plan: plan, encoding: enc, sequencer: newSequencer(&out), progress: &progress{}, results: make([]rangeResult, len(plan.Ranges))}
+	if err := copier.run(ctx, slog.New(slog.DiscardHandler), snap, reader, c.connections); err != nil {
+		t.Fatalf("copy: %v\n%s", err, c)
+	}
+	var total rangeResult
+	for _, r := range copier.results {
+		total = total.then(r)
+	}
+	out.Write(enc.trailer(total.Sum))
+	if n := copier.progress.rows.Load(); n != total.Rows {
+		t.Errorf("%d rows passed, %d copied", n, total.Rows)
+	}
+	return c.plain(t, out.Bytes()), total.Rows
+}
+
+// plain is the file's content; a packed one must be a single gzip member.
+func (c fuzzCase) plain(t *testing.T, file []byte) string {
+	t.Helper()
+	if c.format.Compression == export.NoCompression {
+		return string(file)
+	}
+	in := bytes.NewReader(file)
+	r, err := gzip.NewReader(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Multistream(false)
+	plain, err := io.ReadAll(r)
+	if err != nil || in.Len() > 0 {
+		t.Fatalf("not one gzip member: %v, %d bytes behind it", err, in.Len())
+	}
+	return string(plain)
+}
+
+// ranges divides the case's table anew, whatever its size: by some of the
+// keys, or by pages. It is nil for the one range that the plan has.
+func (c fuzzCase) ranges(bounds [][]string) []source.Range {
+	var ranges []source.Range
+	switch {
+	case len(c.key) > 0 && len(bounds) > 0:
+		var after []string
+		for i, b := range bounds {
+			ranges = append(ranges, source.Range{Index: i, After: after, UpTo: b})
+			after = b
+		}
+		return append(ranges, source.Range{Index: len(bounds), After: after})
+	case len(c.key) == 0 && len(c.pages) > 0:
+		from := int64(0)
+		for i, to := range append(c.pages, 0) {
+			ranges = append(ranges, source.Range{Index: i, Blocks: &source.Blocks{Relation: c.relation(), From: from, To: to}})
+			from = to
+		}
+	}
+	return ranges
+}
+
+func (c fuzzCase) relation() dataset.Relation {
+	return dataset.Relation{Schema: "public", Name: "t"}
+}
+
+func (c fuzzCase) selection() dataset.Selection {
+	sel := dataset.Selection{Relation: c.relation(), Key: c.key, Format: c.format}
+	for _, col := range c.columns {
+		sel.Columns = append(sel.Columns, dataset.Column{Name: col.name})
+	}
+	if c.filter != nil {
+		sel.Predicates = []dataset.Predicate{{Column: c.filter.column.name, Operator: c.filter.operator, Values: c.filter.values}}
+	}
+	return sel
+}
+
+// firstDifference shows the row where two files part.
+func firstDifference(got, want string) string {
+	at := 0
+	for at < min(len(got), len(want)) && got[at] == want[at] {
+		at++
+	}
+	at = max(at-40, 0)
+	b, _ := json.Marshal(map[string]string{"got": got[min(at, len(got)):min(at+160, len(got))], "want": want[min(at, len(want)):min(at+160, len(want))]})
+	return string(b)
+}
+
+// The test's own parts, on what they must be.
+func TestFuzzCase(t *testing.T) {
+	if got, want := withCRLF("a,'b\n''c\n',\n\n'\r\n'\n", '\''), "a,'b\n''c\n',\r\n\r\n'\r\n'\r\n"; got != want {
+		t.Errorf("CRLF: %q, want %q", got, want)
+	}
+	kinds, rows, many := map[string]bool{}, 0, 0
+	for seed := range uint64(2000) {
+		c := newFuzzCase(seed, "text")
+		for _, col := range c.columns {
+			kinds[col.kind.name] = true
+		}
+		rows = max(rows, c.rows)
+		if c.filter != nil {
+			many++
+		}
+		if f := c.format; f.Quote == f.Delimiter || strings.ContainsAny(f.Null, f.Quote+f.Delimiter) {
+			t.Errorf("seed %d: format %+v", seed, f)
+		}
+	}
+	if len(kinds) != len(fuzzKinds) || rows < 3000 || many < 500 {
+		t.Errorf("2000 cases have %d of %d types, at most %d rows, and %d filters", len(kinds), len(fuzzKinds), rows, many)
+	}
+	again := newFuzzCase(7, "x").String()
+	if first := newFuzzCase(7, "x").String(); again != first {
+		t.Errorf("the same seed makes %s and %s", first, again)
+	}
+}
