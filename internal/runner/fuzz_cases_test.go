@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"csvexport/internal/dataset"
 	"csvexport/internal/export"
@@ -76,7 +77,7 @@ var fuzzKinds = []kind{
 	{name: "tsquery", values: []string{"", "'a b' & !c:*"}},
 	{name: "pg_lsn", values: []string{"0/0", "FFFFFFFF/FFFFFFFF"}},
 	{name: "oid", values: []string{"0", "4294967295"}},
-	{name: "regclass", values: []string{"pg_class", "0"}},
+	{name: "regclass", values: []string{"pg_class", "pg_type"}},
 	{name: "xid8", values: []string{"0", "18446744073709551615"}},
 }
 
@@ -113,9 +114,8 @@ var (
 	keys       = [][]string{nil, {"k1"}, {"k2"}, {"k1", "k2"}, {"k2", "k1"}}
 )
 
-func newFuzzCase(seed uint64, text string) fuzzCase {
+func newFuzzCase(seed uint64) fuzzCase {
 	r := rand.New(rand.NewPCG(seed, 5)) //nolint:gosec // a test's cases
-	text = strings.ReplaceAll(strings.ToValidUTF8(text[:min(len(text), 600)], "?"), "\x00", "0")
 	c := fuzzCase{
 		seed: seed, rows: r.IntN([]int{1, 3, 100, 400, 4000}[r.IntN(5)]), shuffled: r.IntN(2) == 0, key: keys[r.IntN(len(keys))],
 		format: fuzzFormat(r), connections: 1 + r.IntN(4), cuts: r.IntN(6),
@@ -127,15 +127,8 @@ func newFuzzCase(seed uint64, text string) fuzzCase {
 			k = fuzzKinds[r.IntN(3)] // text is what there is most to go wrong with
 		}
 		col := fuzzColumn{name: fuzzNames[names[i]], kind: k}
-		from := k.values
-		if from == nil {
-			from = append(slices.Clone(hostileTexts), text, text, text)
-		}
 		for range 1 + r.IntN(7) {
-			col.pool = append(col.pool, from[r.IntN(len(from))])
-		}
-		if k.values == nil {
-			col.pool = append(col.pool, text)
+			col.pool = append(col.pool, fuzzValue(r, k))
 		}
 		c.table = append(c.table, col)
 	}
@@ -152,6 +145,28 @@ func newFuzzCase(seed uint64, text string) fuzzCase {
 		}
 	}
 	return c
+}
+
+// fuzzValue is one of the kind's values; for a text, one or several of the
+// hostile ones, or any characters.
+func fuzzValue(r *rand.Rand, k kind) string {
+	if k.values != nil {
+		return k.values[r.IntN(len(k.values))]
+	}
+	text := hostileTexts[r.IntN(len(hostileTexts))]
+	for r.IntN(3) == 0 {
+		text += hostileTexts[r.IntN(len(hostileTexts))]
+	}
+	if r.IntN(4) > 0 {
+		return text
+	}
+	for range r.IntN(12) {
+		c := rune(1 + r.IntN(1<<(1+r.IntN(20))))
+		if utf8.ValidRune(c) {
+			text = string(c) + text
+		}
+	}
+	return text
 }
 
 // fuzzFilterOf may return nil: for no filter.

@@ -35,8 +35,6 @@ type Plan struct {
 	// a count must agree with the copy. It is false for views, whose functions
 	// may give another result each time, and for foreign tables.
 	Exact bool
-	// Partitions names the partitions at the time of the plan; see Unchanged.
-	Partitions string
 }
 
 // Range is one stretch of a selection's rows, in the plan's order. At most one
@@ -87,11 +85,6 @@ func (r *Reader) plan(ctx context.Context, sel dataset.Selection) (Plan, error) 
 	p.Ranges = []Range{{}}
 	if !rel.divisible() || rel.bytes() <= 2*rangeBytes {
 		return p, nil
-	}
-	if rel.kind == partitionedTable {
-		if p.Partitions, err = r.partitions(ctx, sel); err != nil {
-			return Plan{}, err
-		}
 	}
 	samples, err := r.sample(ctx, sel, rel, samplesPerRange*rel.bytes()/rangeBytes)
 	if err != nil {

@@ -35,7 +35,7 @@ func TestDivide(t *testing.T) {
 	}
 	partitioned := with(tableOf(20), func(r *relation) {
 		r.kind = partitionedTable
-		r.leaves = append(r.leaves, leaf{oid: 2, blocks: 1536 * 20, bytes: rangeBytes * 20, heap: true, readable: true})
+		r.leaves = append(r.leaves, leaf{oid: 2, relation: dataset.Relation{Name: "second"}, blocks: 1536 * 20, bytes: rangeBytes * 20, heap: true, readable: true})
 	})
 	shuffled := samplesOf(200, 1)
 	rand.New(rand.NewPCG(1, 2)).Shuffle(len(shuffled), func(i, j int) { //nolint:gosec // a test's order
@@ -117,17 +117,9 @@ func wantWhole(t *testing.T, rel relation, ranges []Range) {
 			}
 		}
 	}
-	if len(stretches) > 0 && len(stretches) != len(relations(rel)) {
+	if len(stretches) > 0 && len(stretches) != len(rel.leaves) {
 		t.Errorf("stretches of %d tables, there are %d", len(stretches), len(rel.leaves))
 	}
-}
-
-func relations(rel relation) map[dataset.Relation]bool {
-	all := map[dataset.Relation]bool{}
-	for _, l := range rel.leaves {
-		all[l.relation] = true
-	}
-	return all
 }
 
 // However the pages are spread over the leaves, and however many ranges are
@@ -186,7 +178,7 @@ func TestRankCorrelation(t *testing.T) {
 		{[]int64{1, 2, 3, 1000}, 1, 1},
 		{[]int64{4, 3, 2, 1}, -1, -1},
 		{[]int64{2, 1, 4, 3, 6, 5}, 0.8, 0.95},
-		{[]int64{1, 3, 5, 7, 2, 4, 6, 8}, 0.4, 0.6},
+		{[]int64{1, 3, 5, 7, 2, 4, 6, 8}, 0.6, 0.7},
 	} {
 		if got := rankCorrelation(test.values); got < test.least || got > test.most {
 			t.Errorf("%v: %.3f, want %.2f to %.2f", test.values, got, test.least, test.most)

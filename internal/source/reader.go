@@ -24,8 +24,9 @@ type Reader struct {
 
 // scanInPlace leaves Postgres only those ways to read a stretch of pages that
 // give the rows in their order. (A bitmap gives the pages in order, but the
-// rows of a page as they were before they were updated in place.) Asking it to sort by place would cost two
-// fifths more time: it doesn't know that its TID range scan gives that order.
+// rows of a page as they were before they were updated in place.) Asking it to
+// sort by place would cost two fifths more time: it doesn't know that its TID
+// range scan gives that order.
 const scanInPlace = "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL max_parallel_workers_per_gather = 0"
 
 // Close ends the connection and, with it, whatever the server still runs.
@@ -74,21 +75,32 @@ func (p Plan) Header(rng Range) bool { return rng.Index == 0 && p.Selection.Form
 // mark, or nothing.
 func (p Plan) Prefix() []byte { return bom(p.Selection.Format) }
 
-// Unchanged checks, after the last range, that the ranges saw one table. A
-// partition that was attached meanwhile shows in later queries, whatever their
-// snapshot; a lock that a reader may hold doesn't prevent that.
+// Unchanged checks, after the last range, that all ranges were of the same
+// tables. The locks that a reader may take don't prevent that a partition is
+// attached, or a schema renamed and another put in its place, and a later
+// query's snapshot doesn't hide it. The error's code is SourceUnavailable.
+//
+// It ends the reader's transaction: the reader can only be closed after it.
 func (r *Reader) Unchanged(ctx context.Context, p Plan) error {
-	if len(p.Ranges) < 2 || p.Partitions == "" {
-		return nil
+	return translate(ctx, "look for other tables", r.unchanged(ctx, p.Selection.Relation))
+}
+
+func (r *Reader) unchanged(ctx context.Context, name dataset.Relation) error {
+	then, err := r.meaning(ctx, name) // in the snapshot
+	if err != nil {
+		return err
 	}
-	now, err := r.partitions(ctx, p.Selection)
-	if err == nil && now != p.Partitions {
+	if _, err := r.conn.Exec(ctx, "COMMIT"); err != nil {
+		return err
+	}
+	now, err := r.meaning(ctx, name)
+	if err == nil && now != then {
 		err = &export.Error{
-			Code: export.SourceUnavailable, Message: "The table's partitions changed during the export.",
-			Err: fmt.Errorf("they were %q and are %q", p.Partitions, now),
+			Code: export.SourceUnavailable, Message: "The dataset's table was replaced, or its partitions changed, during the export.",
+			Err: fmt.Errorf("%s stood for %q and stands for %q", relationSQL(name), then, now),
 		}
 	}
-	return translate(ctx, "compare the partitions", err)
+	return err
 }
 
 // errWriter counts writes and remembers the writer's own error.

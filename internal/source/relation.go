@@ -138,11 +138,16 @@ func (rel relation) bytes() (n int64) {
 	return n
 }
 
-// partitionsQuery lists the partitions as they are now, whatever the snapshot:
-// pg_partition_tree reads the catalogs' latest state.
-const partitionsQuery = `SELECT coalesce(string_agg(relid::oid::text, ' ' ORDER BY relid::oid), '') FROM pg_partition_tree($1::text::regclass)`
+// meaningQuery lists the tables that a name stands for: itself, its partitions,
+// and whatever inherits from it.
+const meaningQuery = `
+WITH RECURSIVE tree (oid) AS (
+    SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2
+    UNION
+    SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)
+SELECT coalesce(string_agg(oid::text, ' ' ORDER BY oid), '') FROM tree`
 
-func (r *Reader) partitions(ctx context.Context, sel dataset.Selection) (list string, err error) {
-	err = r.conn.QueryRow(ctx, partitionsQuery, relationSQL(sel.Relation)).Scan(&list)
-	return list, err
+func (r *Reader) meaning(ctx context.Context, name dataset.Relation) (tables string, err error) {
+	err = r.conn.QueryRow(ctx, meaningQuery, name.Schema, name.Name).Scan(&tables)
+	return tables, err
 }

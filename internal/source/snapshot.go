@@ -82,10 +82,7 @@ func (s *Snapshot) take(ctx context.Context) error {
 	if err := row.Scan(&s.identity.id, &s.asOf, &s.identity.content, &s.identity.server, &s.identity.startedAt); err != nil {
 		return err
 	}
-	if s.kind == materializedView {
-		return s.lockMaterializedView(ctx)
-	}
-	return nil
+	return s.lockMaterializedView(ctx, s.holder)
 }
 
 func (s *Snapshot) begin(ctx context.Context, conn *pgx.Conn) error {
@@ -100,23 +97,28 @@ func (s *Snapshot) lock(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.Exec(ctx, "SET LOCAL lock_timeout = '"+lockTimeout+"'"); err != nil {
 		return err
 	}
-	if s.kind == materializedView || s.kind == foreignTable {
+	switch s.kind {
+	case foreignTable, materializedView:
 		return nil
+	default:
+		_, err := conn.Exec(ctx, "LOCK TABLE "+relationSQL(s.relation)+" IN ACCESS SHARE MODE")
+		return err
 	}
-	_, err := conn.Exec(ctx, "LOCK TABLE "+relationSQL(s.relation)+" IN ACCESS SHARE MODE")
-	return err
 }
 
 // lockMaterializedView locks it by a query, which comes after the snapshot.
 // So it checks that no refresh came in between: the storage that the snapshot
 // knows (pg_class) must be the present one (pg_relation_filenode reads the
 // latest catalogs).
-func (s *Snapshot) lockMaterializedView(ctx context.Context) error {
-	if _, err := s.holder.Exec(ctx, "SELECT FROM "+relationSQL(s.relation)+" LIMIT 0"); err != nil {
+func (s *Snapshot) lockMaterializedView(ctx context.Context, conn *pgx.Conn) error {
+	if s.kind != materializedView {
+		return nil
+	}
+	if _, err := conn.Exec(ctx, "SELECT FROM "+relationSQL(s.relation)+" LIMIT 0"); err != nil {
 		return err
 	}
 	same := false
-	row := s.holder.QueryRow(ctx, "SELECT relfilenode = pg_relation_filenode(oid) FROM pg_class WHERE oid = to_regclass($1::text)", relationSQL(s.relation))
+	row := conn.QueryRow(ctx, "SELECT relfilenode = pg_relation_filenode(oid) FROM pg_class WHERE oid = to_regclass($1::text)", relationSQL(s.relation))
 	if err := row.Scan(&same); err != nil {
 		return err
 	}
@@ -155,6 +157,9 @@ func (s *Snapshot) enter(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	if err := s.lock(ctx, conn); err != nil {
+		return err
+	}
+	if err := s.lockMaterializedView(ctx, conn); err != nil {
 		return err
 	}
 	if _, err := conn.Exec(ctx, raiseWorkMem); err != nil {
