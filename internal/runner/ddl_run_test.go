@@ -12,7 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5" //nolint:depguard // sessions of the test's own, which last and can be waited for
 
 	"csvexport/internal/dataset"
 	"csvexport/internal/export"
@@ -180,7 +180,8 @@ func (y *yard) check(t *testing.T, f fixture, e export.Export, queries ...string
 type change struct {
 	session, watch *pgx.Conn
 	sql            string
-	done           chan error
+	done           chan struct{} // closed when it has ended, with err
+	err            error
 
 	issued, blocked bool
 	snapshot        bool // the export had its snapshot before it
@@ -189,7 +190,7 @@ type change struct {
 func (y *yard) change(t *testing.T, sql, schema string) *change {
 	t.Helper()
 	c := &change{
-		sql: strings.ReplaceAll(sql, "@schema@", schema), done: make(chan error, 1),
+		sql: strings.ReplaceAll(sql, "@schema@", schema), done: make(chan struct{}),
 		session: y.connect(t, schema), watch: y.connect(t, schema),
 	}
 	t.Cleanup(func() {
@@ -205,13 +206,14 @@ func (y *yard) change(t *testing.T, sql, schema string) *change {
 func (c *change) issue(t *testing.T) {
 	c.issued = true
 	go func() {
-		_, err := c.session.PgConn().Exec(t.Context(), c.sql).ReadAll()
-		c.done <- err
-		close(c.done)
+		defer close(c.done)
+		_, c.err = c.session.PgConn().Exec(t.Context(), c.sql).ReadAll()
 	}()
 	for !c.blocked {
-		if len(c.done) > 0 {
+		select {
+		case <-c.done:
 			return
+		case <-time.After(2 * time.Millisecond):
 		}
 		err := c.watch.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity
 			WHERE pid = ANY (pg_blocking_pids($1)) AND application_name LIKE 'csvexport %')`, c.session.PgConn().PID()).Scan(&c.blocked)
@@ -227,9 +229,9 @@ func (c *change) issue(t *testing.T) {
 func (c *change) wait(t *testing.T) {
 	t.Helper()
 	select {
-	case err, first := <-c.done:
-		if first && err != nil {
-			t.Errorf("%s: %v", c.sql, err)
+	case <-c.done:
+		if c.err != nil {
+			t.Fatalf("%s: %v", c.sql, c.err)
 		}
 	case <-time.After(20 * time.Second):
 		t.Fatalf("%s: still waits after the export's attempt", c.sql)

@@ -12,7 +12,7 @@ import (
 // one of wide is as large, and its file has more than one part.
 const rows = `
 	CREATE TABLE pristine AS
-	SELECT 2 * i AS id, repeat(md5(i::text), 19) AS v, i % 97 AS n FROM generate_series(1, 4800) i;
+	SELECT 2 * i AS id, repeat(md5(i::text), 13) AS v, i % 97 AS n FROM generate_series(1, 4800) i;
 	CREATE TABLE wide AS
 	SELECT 2 * i AS id, (SELECT string_agg(md5(i::text || k), '') FROM generate_series(1, 190) k) AS v, i % 97 AS n FROM generate_series(1, 4800) i`
 
@@ -59,46 +59,46 @@ type ddl struct {
 
 var ddls = []ddl{
 	{name: "TRUNCATE", setup: table, sql: "TRUNCATE t", after: unchanged + " WHERE false", every: 1},
-	{name: "TRUNCATE, several parts", setup: wideTable, wide: true, sql: "TRUNCATE t", after: unchanged + " WHERE false", every: 3},
+	{name: "TRUNCATE, several parts", setup: wideTable, wide: true, sql: "TRUNCATE t", after: unchanged + " WHERE false", every: 4},
 	{name: "VACUUM FULL", setup: table, sql: "VACUUM FULL t", after: unchanged, every: 1, alone: true},
 	{name: "change of a type", setup: table, sql: "ALTER TABLE t ALTER n TYPE text USING 'was ' || n", after: "SELECT id, v, 'was ' || n AS n FROM pristine", every: 1},
-	{name: "new column", setup: table, sql: "ALTER TABLE t ADD c text DEFAULT random()::text", after: unchanged, every: 7},
-	{name: "column dropped", setup: table, sql: "ALTER TABLE t DROP n", every: 7},
-	{name: "column renamed", setup: table, sql: "ALTER TABLE t RENAME n TO m", every: 7},
-	{name: "table renamed", setup: table, sql: "ALTER TABLE t RENAME TO gone", every: 7},
-	{name: "CLUSTER", setup: table, sql: "CLUSTER t USING t_pkey", after: unchanged, every: 7},
-	{name: "DROP", setup: table, sql: "DROP TABLE t", every: 7},
+	{name: "new column", setup: table, sql: "ALTER TABLE t ADD c text DEFAULT random()::text", after: unchanged, every: 10},
+	{name: "column dropped", setup: table, sql: "ALTER TABLE t DROP n", every: 10},
+	{name: "column renamed", setup: table, sql: "ALTER TABLE t RENAME n TO m", every: 10},
+	{name: "table renamed", setup: table, sql: "ALTER TABLE t RENAME TO gone", every: 10},
+	{name: "CLUSTER", setup: table, sql: "CLUSTER t USING t_pkey", after: unchanged, every: 10},
+	{name: "DROP", setup: table, sql: "DROP TABLE t", every: 10},
 	{
-		name: "DROP and CREATE", setup: table, every: 7, after: unchanged + " WHERE id > 4800",
+		name: "DROP and CREATE", setup: table, every: 10, after: unchanged + " WHERE id > 4800",
 		sql: "DROP TABLE t; CREATE TABLE t AS SELECT * FROM pristine WHERE id > 4800; ALTER TABLE t ADD PRIMARY KEY (id)",
 	},
 	{
-		name: "another table in its place", setup: withOther, every: 7, after: "SELECT id - 1 AS id, v, n FROM pristine WHERE id % 1000 = 0",
+		name: "another table in its place", setup: withOther, every: 10, after: "SELECT id - 1 AS id, v, n FROM pristine WHERE id % 1000 = 0",
 		sql: "ALTER TABLE t RENAME TO gone; ALTER TABLE other RENAME TO t",
 	},
-	{name: "key dropped", setup: table, sql: "ALTER TABLE t DROP CONSTRAINT t_pkey", after: unchanged, every: 7},
+	{name: "key dropped", setup: table, sql: "ALTER TABLE t DROP CONSTRAINT t_pkey", after: unchanged, every: 10},
 	{
-		name: "INHERIT", setup: withOther, sql: "ALTER TABLE other INHERIT t", every: 3, anyTime: true,
+		name: "INHERIT", setup: withOther, sql: "ALTER TABLE other INHERIT t", every: 4, anyTime: true,
 		after: "SELECT * FROM pristine UNION ALL SELECT id - 1, v, n FROM pristine WHERE id % 1000 = 0",
 	},
 	{
-		name: "another schema in its place", setup: withOtherSchema, every: 3, anyTime: true, after: "SELECT id - 1 AS id, v, n FROM pristine",
+		name: "another schema in its place", setup: withOtherSchema, every: 4, anyTime: true, after: "SELECT id - 1 AS id, v, n FROM pristine",
 		sql: "ALTER SCHEMA @schema@ RENAME TO @schema@_gone; ALTER SCHEMA @schema@_new RENAME TO @schema@",
 	},
-	{name: "DETACH", setup: partitioned, sql: "ALTER TABLE t DETACH PARTITION t2", after: unchanged + " WHERE id NOT BETWEEN 3200 AND 6399", every: 7},
+	{name: "DETACH", setup: partitioned, sql: "ALTER TABLE t DETACH PARTITION t2", after: unchanged + " WHERE id NOT BETWEEN 3200 AND 6399", every: 10},
 	{
-		name: "DETACH CONCURRENTLY", setup: partitioned, sql: "ALTER TABLE t DETACH PARTITION t2 CONCURRENTLY", every: 3, anyTime: true, alone: true,
+		name: "DETACH CONCURRENTLY", setup: partitioned, sql: "ALTER TABLE t DETACH PARTITION t2 CONCURRENTLY", every: 4, anyTime: true, alone: true,
 		after: unchanged + " WHERE id NOT BETWEEN 3200 AND 6399",
 	},
 	{
-		name: "ATTACH", setup: partitioned, sql: "ALTER TABLE t ATTACH PARTITION t4 FOR VALUES FROM (9601) TO (9700)", every: 3, anyTime: true,
+		name: "ATTACH", setup: partitioned, sql: "ALTER TABLE t ATTACH PARTITION t4 FOR VALUES FROM (9601) TO (9700)", every: 4, anyTime: true,
 		after: "SELECT * FROM pristine UNION ALL SELECT 9600 + id, v, n FROM pristine WHERE id <= 9",
 	},
-	{name: "TRUNCATE of a partition", setup: partitioned, sql: "TRUNCATE t2", after: unchanged + " WHERE id NOT BETWEEN 3200 AND 6399", every: 7},
-	{name: "DROP of a partition", setup: partitioned, sql: "DROP TABLE t2", after: unchanged + " WHERE id NOT BETWEEN 3200 AND 6399", every: 7},
-	{name: "REFRESH", setup: materialized, sql: "REFRESH MATERIALIZED VIEW t", after: "SELECT id, v, n + 1 AS n FROM pristine", every: 3},
+	{name: "TRUNCATE of a partition", setup: partitioned, sql: "TRUNCATE t2", after: unchanged + " WHERE id NOT BETWEEN 3200 AND 6399", every: 10},
+	{name: "DROP of a partition", setup: partitioned, sql: "DROP TABLE t2", after: unchanged + " WHERE id NOT BETWEEN 3200 AND 6399", every: 10},
+	{name: "REFRESH", setup: materialized, sql: "REFRESH MATERIALIZED VIEW t", after: "SELECT id, v, n + 1 AS n FROM pristine", every: 4},
 	{
-		name: "REFRESH CONCURRENTLY", setup: materialized, sql: "REFRESH MATERIALIZED VIEW CONCURRENTLY t", every: 7, anyTime: true,
+		name: "REFRESH CONCURRENTLY", setup: materialized, sql: "REFRESH MATERIALIZED VIEW CONCURRENTLY t", every: 10, anyTime: true,
 		after: "SELECT id, v, n + 1 AS n FROM pristine",
 	},
 }

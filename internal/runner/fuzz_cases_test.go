@@ -2,6 +2,7 @@ package runner
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -28,7 +29,8 @@ type kind struct {
 
 // fuzzTypes are types that aren't Postgres's own.
 const fuzzTypes = `CREATE TYPE mood AS ENUM ('sad', 'ok', 'it''s, "fine"', '=1'); CREATE TYPE pair AS (a int, b text);
-	CREATE DOMAIN word AS text CHECK (value <> 'refused'); CREATE EXTENSION citext SCHEMA public`
+	CREATE DOMAIN word AS text CHECK (value <> 'refused');
+	CREATE DOMAIN amount AS numeric(20, 4); CREATE EXTENSION citext SCHEMA public`
 
 // fuzzKinds have the hostile texts as values where there are none.
 var fuzzKinds = []kind{
@@ -46,6 +48,7 @@ var fuzzKinds = []kind{
 	{name: "bigint", values: []string{"0", "-1", "9223372036854775807", "-9223372036854775808"}, ordered: true},
 	{name: "numeric", values: []string{"0", "-0.000", "1e-30", "12345678901234567890123456789.5", "NaN", "Infinity", "-Infinity", "1.10"}, ordered: true},
 	{name: "numeric(9,3)", values: []string{"0", "-1.5", "NaN", "123456.789"}, ordered: true},
+	{name: "amount", values: []string{"0", "-1.5"}, ordered: true},
 	{name: "float8", values: []string{"0", "-0", "0.1", "1e300", "5e-324", "NaN", "Infinity", "-Infinity", "123456789.123456789"}, ordered: true},
 	{name: "float4", values: []string{"0", "-0", "0.1", "1e30", "NaN", "-Infinity", "16777217"}},
 	{name: "money", values: []string{"0", "-1.5", "92233720368547758.07", "1,234.50"}},
@@ -79,6 +82,57 @@ var fuzzKinds = []kind{
 	{name: "oid", values: []string{"0", "4294967295"}},
 	{name: "regclass", values: []string{"pg_class", "pg_type"}},
 	{name: "xid8", values: []string{"0", "18446744073709551615"}},
+}
+
+// randomValues are values of types that have many, beside those of the kind.
+var randomValues = map[string]func(*rand.Rand) string{
+	"int":          func(r *rand.Rand) string { return fmt.Sprint(int32(r.Uint32()) >> r.IntN(32)) },
+	"bigint":       func(r *rand.Rand) string { return fmt.Sprint(int64(r.Uint64()) >> r.IntN(64)) }, //nolint:gosec // any bits
+	"numeric":      randomNumeric,
+	"numeric(9,3)": func(r *rand.Rand) string { return fmt.Sprintf("%d.%03d", r.IntN(1999)-999, r.IntN(1000)) },
+	"amount":       func(r *rand.Rand) string { return fmt.Sprintf("%d.%04d", r.IntN(1<<r.IntN(30)+1), r.IntN(10000)) },
+	"float8":       func(r *rand.Rand) string { return fmt.Sprint(math.Float64frombits(r.Uint64())) },
+	"float4":       func(r *rand.Rand) string { return fmt.Sprint(math.Float32frombits(r.Uint32() & 0xbfffffff)) },
+	"date":         func(r *rand.Rand) string { return randomMoment(r, 5874897, "") },
+	"timestamp":    func(r *rand.Rand) string { return randomMoment(r, 294275, " "+randomTime(r)) },
+	"timestamptz":  func(r *rand.Rand) string { return randomMoment(r, 294275, " "+randomTime(r)+"+00") },
+	"time":         randomTime,
+	"interval": func(r *rand.Rand) string {
+		return fmt.Sprintf("%d mons %d days %s", r.IntN(99)-49, r.IntN(99)-49, randomTime(r))
+	},
+	"uuid":  func(r *rand.Rand) string { return fmt.Sprintf("%016x%016x", r.Uint64(), r.Uint64()) },
+	"bytea": func(r *rand.Rand) string { return fmt.Sprintf(`\x%016x`, r.Uint64()) },
+	"oid":   func(r *rand.Rand) string { return fmt.Sprint(r.Uint32() >> r.IntN(32)) },
+}
+
+// randomNumeric has up to some hundred digits, zeros in places where they are
+// easily lost among them.
+func randomNumeric(r *rand.Rand) string {
+	digits := func(n int) string {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = "0000123456789"[r.IntN(13)]
+		}
+		return string(b)
+	}
+	return []string{"", "-"}[r.IntN(2)] + digits(1+r.IntN(1<<r.IntN(8))) + "." + digits(1+r.IntN(1<<r.IntN(8))) + []string{"", "e9", "e-7"}[r.IntN(3)]
+}
+
+// randomMoment is a day of the years from 4712 BC to last, most often of few
+// digits, with a time of the day behind it.
+func randomMoment(r *rand.Rand, last int, time string) string {
+	year := 1 + r.IntN(1+r.IntN([]int{1, 2100, 9999, last}[r.IntN(4)]))
+	day := fmt.Sprintf("%04d-%02d-%02d", year, 1+r.IntN(12), 1+r.IntN(28)) + time
+	if year <= 4712 && r.IntN(3) == 0 {
+		day += " BC"
+	}
+	return day
+}
+
+// randomTime has from no to six digits of a second's fraction.
+func randomTime(r *rand.Rand) string {
+	fraction := fmt.Sprintf(".%06d", r.IntN(1000000))
+	return fmt.Sprintf("%02d:%02d:%02d", r.IntN(24), r.IntN(60), r.IntN(60)) + fraction[:r.IntN(8)]
 }
 
 type fuzzColumn struct {
@@ -150,6 +204,9 @@ func newFuzzCase(seed uint64) fuzzCase {
 // fuzzValue is one of the kind's values; for a text, one or several of the
 // hostile ones, or any characters.
 func fuzzValue(r *rand.Rand, k kind) string {
+	if random := randomValues[k.name]; random != nil && r.IntN(3) > 0 {
+		return random(r)
+	}
 	if k.values != nil {
 		return k.values[r.IntN(len(k.values))]
 	}
@@ -201,8 +258,8 @@ func fuzzFormat(r *rand.Rand) export.Format {
 	}
 	character := func() string {
 		for {
-			if c := string(rune(1 + r.IntN(127))); !strings.Contains("\r\n", c) {
-				return c
+			if c := 1 + r.IntN(127); c != '\r' && c != '\n' {
+				return string(rune(c))
 			}
 		}
 	}

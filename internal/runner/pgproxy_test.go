@@ -27,8 +27,8 @@ type pgProxy struct {
 	url    string // of the database, by way of the proxy
 	target string // the server's host and port
 	before func(step int, what string)
-	// hurry makes a reader that can't lock the table give up after half a
-	// second instead of ten.
+	// hurry makes a reader that can't lock the table give up after a fifth
+	// of a second instead of ten.
 	hurry bool
 	// slowCount makes the count of rows take longer than any export.
 	slowCount atomic.Bool
@@ -79,7 +79,7 @@ func (p *pgProxy) accept() {
 		if err != nil {
 			return
 		}
-		server, err := net.Dial("tcp", p.target) //nolint:noctx // ends with close
+		server, err := net.Dial("tcp", p.target)
 		if err != nil {
 			_ = client.Close()
 			continue
@@ -157,7 +157,7 @@ func (p *pgProxy) questions(w *bufio.Writer, r *bufio.Reader) error {
 			}
 		}
 		if p.hurry {
-			body = bytes.Replace(body, []byte("lock_timeout = '10s'"), []byte("lock_timeout = '0.5s'"), 1)
+			body = bytes.Replace(body, []byte("lock_timeout = '10s'"), []byte("lock_timeout = '200ms'"), 1)
 		}
 		if p.slowCount.Load() {
 			body = bytes.Replace(body, []byte("SELECT count(*)"), []byte("SELECT count(pg_sleep(60))"), 1)

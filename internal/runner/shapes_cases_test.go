@@ -139,11 +139,11 @@ func placeShapes() []shape {
 		return s
 	}
 	hot := dense("all updated in place", "i")
-	hot.setup = []string{fmt.Sprintf(`CREATE TABLE s (id int PRIMARY KEY, v int, filler text) WITH (fillfactor = 50);
-		INSERT INTO s SELECT i, i, repeat(md5(i::text), 19) FROM generate_series(1, 40000) i`), "UPDATE s SET v = -v", "VACUUM ANALYZE s"}
+	hot.setup = []string{`CREATE TABLE s (id int PRIMARY KEY, v int, filler text) WITH (fillfactor = 50);
+		INSERT INTO s SELECT i, i, repeat(md5(i::text), 19) FROM generate_series(1, 40000) i`, "UPDATE s SET v = -v", "VACUUM ANALYZE s"}
 	unanalyzed := dense("never analyzed", "i")
-	unanalyzed.setup = []string{fmt.Sprintf(`CREATE TABLE s (id int PRIMARY KEY, v int, filler text) WITH (autovacuum_enabled = off);
-		INSERT INTO s SELECT i, i, repeat(md5(i::text), 19) FROM generate_series(1, 50000) i`)}
+	unanalyzed.setup = []string{`CREATE TABLE s (id int PRIMARY KEY, v int, filler text) WITH (autovacuum_enabled = off);
+		INSERT INTO s SELECT i, i, repeat(md5(i::text), 19) FROM generate_series(1, 50000) i`}
 	unanalyzed.ranges = 2
 	stale := unanalyzed
 	stale.name = "place/analyzed when empty"

@@ -190,8 +190,10 @@ func columnShapes() []shape {
 		INSERT INTO s SELECT i, i, repeat(md5(i::text), 32768) FROM generate_series(1, 40) i`}
 	generated := byKey("", "int", "i")
 	generated.name, generated.columns, generated.want = "columns/generated", []string{"b", "a", "id"}, "SELECT b, a, id FROM s ORDER BY id"
-	generated.setup = []string{loaded("id int PRIMARY KEY", "i", "i"),
-		"ALTER TABLE s ADD a int GENERATED ALWAYS AS (id * 2) STORED, ADD b int GENERATED ALWAYS AS (id * 3) VIRTUAL"}
+	generated.setup = []string{
+		loaded("id int PRIMARY KEY", "i", "i"),
+		"ALTER TABLE s ADD a int GENERATED ALWAYS AS (id * 2) STORED, ADD b int GENERATED ALWAYS AS (id * 3) VIRTUAL",
+	}
 	generated.filter, generated.want = dataset.Predicate{Column: "b", Operator: dataset.AtLeast, Values: []string{"99"}}, "SELECT b, a, id FROM s WHERE b >= 99 ORDER BY id"
 	quoted := byKey("", "int", "i")
 	quoted.name, quoted.relation, quoted.key = "columns/quoted names", `S "a; b`, []string{"Key 'a'", `q"u`}
