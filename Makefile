@@ -2,8 +2,12 @@
 # The rest is installed under .local/ or by the go command, in pinned versions.
 
 # Settings, on the command line or in the environment: make demo ROWS=1000000
-## ROWS: rows of the users table for demo and seed; for up when there is none yet
+## ROWS: rows of the users table for demo and seed; for up when there is none yet; for bench (5,000,000 if not given) and bench-memory (20,000,000)
 ROWS ?= 100000
+## ROUNDS: rounds that bench measures
+ROUNDS ?= 5
+## FUZZTIME: how long fuzz looks; with FUZZSEED=N it makes case N again instead
+FUZZTIME ?= 60s
 ## PORT: port of the routes on 127.0.0.1, for demo and up; 0 for any free one
 PORT ?= 8080
 ## STACK: name of the local stack; its state is in .local/STACK
@@ -20,6 +24,7 @@ TOOLS := .local/.tools
 LOCAL := $(TOOLS)/local
 SAM := $(TOOLS)/sam
 UV := $(TOOLS)/uv
+READERS := $(TOOLS)/readers
 
 GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0
@@ -38,7 +43,7 @@ RACE = $(shell test "$$(go env CGO_ENABLED)" = 1 && echo -race)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo up down seed test test-product test-infra race-detector bench-api lint lint-go lint-template verify build sam-build deploy fmt tidy lock clean $(LOCAL)
+.PHONY: help demo up down seed test test-product test-infra race-detector fuzz bench bench-api bench-memory lint lint-go lint-template verify build sam-build deploy fmt tidy lock clean $(LOCAL)
 
 help: ## List the targets and settings
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
@@ -68,7 +73,7 @@ test-product: $(LOCAL) race-detector ## Run the product's unit and adapter tests
 	@$(LOCAL) run -- $(call go-test,product)
 	@$(call no-skips,product)
 
-test-infra: $(LOCAL) race-detector ## Run the local stack's tests and the end-to-end tests, and print a table of their cases
+test-infra: $(LOCAL) $(READERS)/complete race-detector ## Run the local stack's tests and the end-to-end tests, and print a table of their cases
 	@rm -f .local/.tests/infra.json
 	@status=0; (cd infra && ../$(LOCAL) run -- $(call go-test,infra)) || status=$$?; \
 		$(LOCAL) cases .local/.tests/infra.json || status=$$?; exit $$status
@@ -77,6 +82,18 @@ test-infra: $(LOCAL) race-detector ## Run the local stack's tests and the end-to
 race-detector:
 	@mkdir -p .local/.tests
 	@test -n "$(RACE)" || { echo "make test: no C compiler, so no race detector; to have it, install gcc" >&2; test "$$CI" != true; }
+
+fuzz: $(LOCAL) ## Compare exports of random tables in random formats with Postgres's own COPY, for FUZZTIME
+	@FUZZTIME=$(FUZZTIME) $(LOCAL) run -- go test -v -count=1 -timeout 0 -run '^TestCopy_random$$' ./internal/runner
+
+bench: $(LOCAL) ## Compare an export with psql, pandas and others, and write the figures and plots into docs/
+	@$(LOCAL) bench -rows $(call rows-or,5000000) -rounds $(ROUNDS) -write docs/benchmarks.md
+
+bench-memory: $(LOCAL) ## Measure the memory of exports of up to ROWS rows, and write the figures into docs/benchmarks.md
+	@$(LOCAL) bench-memory -rows $(call rows-or,20000000) -write docs/benchmarks.md
+
+# $(call rows-or,N): ROWS if somebody gave it, else N.
+rows-or = $(if $(filter file,$(origin ROWS)),$(1),$(ROWS))
 
 bench-api: $(LOCAL) ## Measure the routes under load, and write the figures into docs/benchmarks.md
 	@$(LOCAL) bench-api -write docs/benchmarks.md
@@ -124,7 +141,7 @@ tidy: ## Bring go.mod and go.sum of both modules up to date
 	@go -C infra mod tidy
 
 lock: $(UV)/complete ## Lock the Python packages anew, after a change of a requirements.in
-	@for dir in infra/local infra/lint; do \
+	@for dir in infra/local infra/lint infra/bench infra/readers; do \
 		$(UV)/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-annotate --no-header \
 			--no-emit-index-url $$dir/requirements.in --output-file $$dir/requirements.txt || exit; \
 	done
@@ -144,6 +161,12 @@ $(SAM)/complete: infra/lint/requirements.txt
 	@echo "installing the SAM CLI (once, about a minute)" >&2
 	@$(call venv,$(@D))
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
+	@touch $@
+
+$(READERS)/complete: infra/readers/requirements.txt
+	@echo "installing the readers of the end-to-end tests (once, less than a minute)" >&2
+	@$(call venv,$(@D))
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --only-binary :all: --require-hashes --requirement $<
 	@touch $@
 
 $(UV)/complete: Makefile

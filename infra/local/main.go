@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"csvexport/infra/internal/objectstore"
@@ -25,7 +26,9 @@ const usage = `usage: local COMMAND [flags]
   down        stop the stack of that name; -clean also removes its data
   seed        fill the users table with -rows rows
   demo        export the users table and compare the file with psql's
+  bench       compare an export with other ways to write CSV, on a stack of its own
   bench-api   measure the routes under load, on a stack of its own
+  bench-memory  measure the memory of exports of tables of several sizes, on a stack of its own
   cases FILE  print a table of the end-to-end cases whose go test -json is in FILE
   run -- CMD  run CMD beside fresh stand-ins, named by TEST_DATABASE_URL,
               TEST_S3_URL, TEST_SQS_URL, TEST_DYNAMODB_URL and TEST_PSQL
@@ -43,6 +46,7 @@ type options struct {
 	clean       bool
 	ephemeral   bool
 	requests    int
+	rounds      int
 	write       string
 }
 
@@ -80,8 +84,12 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		err = seedRows(ctx, opt, stderr)
 	case "demo":
 		err = runDemo(ctx, opt, stdout, stderr)
+	case "bench":
+		err = benchCopy(ctx, opt, stdout, stderr)
 	case "bench-api":
 		err = benchAPI(ctx, opt, stdout, stderr)
+	case "bench-memory":
+		err = benchMemory(ctx, opt, stdout, stderr)
 	case "cases":
 		err = printCases(rest, stdout)
 	case "run":
@@ -95,12 +103,15 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 	fs.SetOutput(stderr)
 	fs.StringVar(&opt.root, "root", "", "project folder; by default the nearest one upwards with a template.yaml")
 	name := "local"
-	if command == "bench-api" {
+	if strings.HasPrefix(command, "bench") {
 		name = command
 	}
 	fs.StringVar(&opt.stack, "stack", name, "name of the stack; its state is in .local/NAME")
 	database := func() {
 		fs.StringVar(&opt.databaseURL, "database-url", getenv("DATABASE_URL"), "your own database instead of the stack's Postgres")
+	}
+	write := func() {
+		fs.StringVar(&opt.write, "write", "", "also write the tables into this file, between the marker comments of "+command)
 	}
 	port := func() { fs.IntVar(&opt.port, "port", 8080, "port of the routes on 127.0.0.1; 0 for any free one") }
 	switch command {
@@ -121,7 +132,14 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 	case "bench-api":
 		fs.Int64Var(&opt.rows, "rows", 1_000_000, "number of rows of an export")
 		fs.IntVar(&opt.requests, "requests", 1000, "number of requests of each kind under load")
-		fs.StringVar(&opt.write, "write", "", "also write the tables into this file, between the marker comments of bench-api")
+		write()
+	case "bench":
+		fs.Int64Var(&opt.rows, "rows", 5_000_000, "number of rows")
+		fs.IntVar(&opt.rounds, "rounds", 5, "number of rounds that are measured")
+		write()
+	case "bench-memory":
+		fs.Int64Var(&opt.rows, "rows", 20_000_000, "number of rows of the largest table")
+		write()
 	case "cases", "run": // take arguments
 	default:
 		return opt, nil, fmt.Errorf("unknown command %q\n%s", command, usage)
@@ -132,14 +150,26 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 	if command != "cases" && command != "run" && fs.NArg() > 0 {
 		return opt, nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
-	if opt.rows < 0 || opt.rows > 2_000_000_000 {
-		return opt, nil, fmt.Errorf("-rows %d: want 0 to 2,000,000,000", opt.rows)
-	}
-	if command == "bench-api" && (opt.requests < 1 || opt.requests > 5000) {
-		return opt, nil, fmt.Errorf("-requests %d: want 1 to 5,000", opt.requests)
+	if err := opt.check(command); err != nil {
+		return opt, nil, err
 	}
 	opt.root, err = projectRoot(opt.root)
 	return opt, fs.Args(), err
+}
+
+// check checks the values of a command's flags.
+func (opt options) check(command string) error {
+	switch {
+	case opt.rows < 0 || opt.rows > 2_000_000_000:
+		return fmt.Errorf("-rows %d: want 0 to 2,000,000,000", opt.rows)
+	case command == "bench" && (opt.rows < 1 || opt.rounds < 1 || opt.rounds > 100):
+		return fmt.Errorf("-rows %d -rounds %d: want at least 1 row, and 1 to 100 rounds", opt.rows, opt.rounds)
+	case command == "bench-memory" && opt.rows < 2000:
+		return fmt.Errorf("-rows %d: want at least 2,000", opt.rows)
+	case command == "bench-api" && (opt.requests < 1 || opt.requests > 5000):
+		return fmt.Errorf("-requests %d: want 1 to 5,000", opt.requests)
+	}
+	return nil
 }
 
 // projectRoot checks the given folder, or looks for it upwards from here.
