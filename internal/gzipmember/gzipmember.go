@@ -10,10 +10,7 @@ package gzipmember
 
 import (
 	"encoding/binary"
-	"hash/crc32"
 	"io"
-
-	"github.com/klauspost/compress/flate"
 )
 
 // Header is the member's header: deflate, no name, no modification time, so
@@ -43,38 +40,23 @@ func (s Sum) Append(next Sum) Sum {
 }
 
 // Piece deflates one piece after the other, each on its own: no piece refers
-// back to bytes of another. It is not safe for concurrent use.
-type Piece struct {
-	deflate *flate.Writer
-	sum     Sum
-}
+// back to bytes of another, and equal pieces are equal in every byte. It is not
+// safe for concurrent use.
+type Piece struct{ deflate deflater }
 
-// NewPiece returns a writer of pieces at a deflate level from 1 (fastest) to
-// 9 (smallest). Reset it before the first use.
-func NewPiece(level int) (*Piece, error) {
-	w, err := flate.NewWriter(io.Discard, level)
-	if err != nil {
-		return nil, err
-	}
-	return &Piece{deflate: w}, nil
-}
+// NewPiece returns a writer of pieces. Reset it before the first use.
+func NewPiece() *Piece { return &Piece{} }
 
 // Reset begins a new piece, whose compressed bytes go to w.
-func (p *Piece) Reset(w io.Writer) {
-	p.deflate.Reset(w)
-	p.sum = Sum{}
-}
+func (p *Piece) Reset(w io.Writer) { p.deflate.reset(w) }
 
-// Write compresses b. It returns the errors of the underlying writer.
-func (p *Piece) Write(b []byte) (int, error) {
-	n, err := p.deflate.Write(b)
-	p.sum.CRC32 = crc32.Update(p.sum.CRC32, crc32.IEEETable, b[:n])
-	p.sum.Bytes += int64(n)
-	return n, err
-}
+// Write compresses b, which may be as short as a row. It returns the errors of
+// the underlying writer, which gets many bytes at a time.
+func (p *Piece) Write(b []byte) (int, error) { return p.deflate.Write(b) }
 
 // Close ends the piece on a byte boundary and returns the sum of its plain
 // bytes. A piece of no bytes is valid.
 func (p *Piece) Close() (Sum, error) {
-	return p.sum, p.deflate.Flush()
+	err := p.deflate.flush()
+	return p.deflate.sum, err
 }

@@ -16,10 +16,7 @@ import (
 // member deflates each of the pieces on its own and puts them together.
 func member(t *testing.T, pieces ...[]byte) []byte {
 	t.Helper()
-	w, err := gzipmember.NewPiece(1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := gzipmember.NewPiece()
 	out := bytes.NewBuffer(gzipmember.Header())
 	var total gzipmember.Sum
 	for _, p := range pieces {
@@ -123,10 +120,7 @@ func TestCombine_LargeLengths(t *testing.T) {
 
 func BenchmarkPiece(b *testing.B) {
 	data := text(1<<20, 1)
-	w, err := gzipmember.NewPiece(1)
-	if err != nil {
-		b.Fatal(err)
-	}
+	w := gzipmember.NewPiece()
 	b.SetBytes(int64(len(data)))
 	b.ReportAllocs()
 	for b.Loop() {

@@ -146,11 +146,9 @@ func (c *copier) run(ctx context.Context, log *slog.Logger, snap *source.Snapsho
 
 // work copies range after range until none is left.
 func (c *copier) work(ctx context.Context, reader *source.Reader) error {
-	piece, err := c.encoding.piece()
-	if err != nil {
-		return err
-	}
+	piece := c.encoding.piece()
 	for i, slot := c.take(); slot != nil; i, slot = c.take() {
+		var err error
 		if c.results[i], err = c.copyRange(ctx, reader, c.plan.Ranges[i], piece, slot); err != nil {
 			return err
 		}
@@ -176,14 +174,12 @@ func (c *copier) copyRange(ctx context.Context, reader *source.Reader, rng sourc
 			return rangeResult{}, err
 		}
 	}
-	batches := newRows(p, c.plan.Header(rng), &c.progress.rows)
-	n, err := reader.Copy(ctx, c.plan, rng, batches)
+	rows := newRows(p, c.plan.Header(rng), &c.progress.rows)
+	n, err := reader.Copy(ctx, c.plan, rng, rows)
 	if err != nil {
 		return rangeResult{}, err
 	}
-	if err := batches.flush(); err != nil {
-		return rangeResult{}, err
-	}
+	rows.tell()
 	sum, err := p.Close()
 	if err != nil {
 		return rangeResult{}, err

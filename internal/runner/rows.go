@@ -5,53 +5,42 @@ import (
 	"sync/atomic"
 )
 
-// batchSize is how many bytes of rows are handed on at once.
-const batchSize = 64 << 10
+// tellEvery is after how many bytes of rows the progress learns of them.
+const tellEvery = 64 << 10
 
-// rows gathers single rows into batches and counts them as they pass.
+// rows counts rows as they pass.
 type rows struct {
-	out     io.Writer
-	batch   []byte
-	pending int64         // rows in batch
-	passed  *atomic.Int64 // rows handed on, of all ranges
+	out    io.Writer
+	count  int64         // rows that passed doesn't have yet
+	bytes  int           // theirs
+	passed *atomic.Int64 // rows handed on, of all ranges
 }
 
 // newRows returns a writer of the rows of one range. Where the range begins
 // with a header, the header isn't counted.
 func newRows(out io.Writer, header bool, passed *atomic.Int64) *rows {
-	r := &rows{out: out, batch: make([]byte, 0, batchSize), passed: passed}
+	r := &rows{out: out, passed: passed}
 	if header {
-		r.pending = -1
+		r.count = -1
 	}
 	return r
 }
 
 // Write takes one row, or the header. It doesn't keep p.
 func (r *rows) Write(p []byte) (int, error) {
-	if len(r.batch)+len(p) > cap(r.batch) {
-		if err := r.flush(); err != nil {
-			return 0, err
-		}
-	}
-	r.pending++
-	if len(p) > cap(r.batch) { // a row wider than a batch goes by itself
-		n, err := r.out.Write(p)
-		if err == nil {
-			err = r.flush()
-		}
+	n, err := r.out.Write(p)
+	if err != nil {
 		return n, err
 	}
-	r.batch = append(r.batch, p...)
-	return len(p), nil
+	r.count++
+	if r.bytes += len(p); r.bytes >= tellEvery {
+		r.tell()
+	}
+	return n, nil
 }
 
-func (r *rows) flush() error {
-	if len(r.batch) > 0 {
-		if _, err := r.out.Write(r.batch); err != nil {
-			return err
-		}
-	}
-	r.passed.Add(r.pending)
-	r.batch, r.pending = r.batch[:0], 0
-	return nil
+// tell adds the rows to passed; it must be called after the last one.
+func (r *rows) tell() {
+	r.passed.Add(r.count)
+	r.count, r.bytes = 0, 0
 }

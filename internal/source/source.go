@@ -6,20 +6,28 @@
 package source
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"csvexport/internal/export"
 )
 
 const (
+	// readBuffer is how many bytes are read from a connection at once, where
+	// pgx alone would read 8 KiB: the server sends rows while others are
+	// compressed.
+	readBuffer = 128 << 10
+
 	connectTimeout = 10 * time.Second
 	// closeTimeout bounds how long ending a connection may take, with its
 	// cancel request when a query runs.
@@ -45,6 +53,9 @@ func New(url string) (*Source, error) {
 	config.DialFunc = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: 5 * time.Second, Interval: 5 * time.Second, Count: 3,
 	}}).DialContext
+	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		return pgproto3.NewFrontend(bufio.NewReaderSize(r, readBuffer), w)
+	}
 	limit := strconv.FormatInt(sessionLimit.Milliseconds(), 10)
 	for name, value := range map[string]string{
 		// What decides how a value looks as text is the same for every caller.
