@@ -19,7 +19,7 @@ const (
 
 	// chunksPerCode is how many chunks share a block and its codes, unless they
 	// compress worse than the first of them by a part of 1/driftLimit.
-	chunksPerCode = 32
+	chunksPerCode = 128
 	driftLimit    = 16
 
 	// maxStep bounds the steps where nothing is found, so that bytes that can't
@@ -185,7 +185,7 @@ func (d *deflater) pass(n *counts) { //nolint:funlen // see above
 				s, distance = s+1, distance2
 				difference = d.difference(d.load(s), s, distance)
 				if uint32(difference) != 0 { //nolint:gosec // four bytes of it
-					s += 1 + min((s-next)>>5, maxStep)
+					s += 2 + min((s-next)>>5, maxStep)
 					continue
 				}
 			}

@@ -72,7 +72,7 @@ func mallocsOfCopy(t *testing.T, src *source.Source, sel dataset.Selection, rows
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	err = copier.run(ctx, slog.New(slog.DiscardHandler), snap, reader, 1)
+	err = copier.run(ctx, slog.New(slog.DiscardHandler), snap, readers{first: reader, wanted: 1})
 	runtime.ReadMemStats(&after)
 	if err != nil {
 		t.Fatal(err)

@@ -31,7 +31,7 @@ func (r *Runner) write(ctx context.Context, log *slog.Logger, e export.Export, s
 	}
 	defer reader.Close(ctx)
 	counted := r.count(ctx, log, snap, sel, p) // after the reader: where connections are few, it is the one to do without
-	defer counted.stop()
+	defer counted.stop(ctx)
 	plan, err := reader.Plan(ctx, sel)
 	if err != nil {
 		return export.Result{}, bucket.Sealed{}, err
@@ -44,7 +44,7 @@ func (r *Runner) write(ctx context.Context, log *slog.Logger, e export.Export, s
 		return r.Jobs.RecordSnapshot(groupCtx, e, export.Snapshot{AsOf: snap.AsOf(), Order: plan.Order})
 	})
 	group.Go(func() (err error) {
-		total, err = r.copyAll(groupCtx, log, snap, reader, plan, upload, p)
+		total, err = r.copyAll(groupCtx, log, snap, readers{first: reader, spare: counted.spare, wanted: r.Connections}, plan, upload, p)
 		return err
 	})
 	if err := group.Wait(); err != nil {
@@ -79,7 +79,7 @@ func (r rangeResult) then(next rangeResult) rangeResult {
 }
 
 // copyAll writes the plan's whole file to the upload.
-func (r *Runner) copyAll(ctx context.Context, log *slog.Logger, snap *source.Snapshot, first *source.Reader, plan source.Plan,
+func (r *Runner) copyAll(ctx context.Context, log *slog.Logger, snap *source.Snapshot, from readers, plan source.Plan,
 	upload *bucket.Upload, p *progress,
 ) (rangeResult, error) {
 	enc := encodingOf(plan.Selection.Format.Compression)
@@ -88,7 +88,7 @@ func (r *Runner) copyAll(ctx context.Context, log *slog.Logger, snap *source.Sna
 		return rangeResult{}, err
 	}
 	c := &copier{plan: plan, encoding: enc, sequencer: newSequencer(out), progress: p, results: make([]rangeResult, len(plan.Ranges))}
-	if err := c.run(ctx, log, snap, first, r.Connections); err != nil {
+	if err := c.run(ctx, log, snap, from); err != nil {
 		return rangeResult{}, err
 	}
 	var total rangeResult
@@ -111,10 +111,18 @@ type copier struct {
 	results []rangeResult // by range; each is written by the worker that copies it
 }
 
-// run copies all ranges with up to n workers, the first of them on a reader
-// that is open already. A further reader that the server refuses is done
-// without.
-func (c *copier) run(ctx context.Context, log *slog.Logger, snap *source.Snapshot, first *source.Reader, n int) error {
+// readers are the connections that an export copies over.
+type readers struct {
+	first  *source.Reader
+	wanted int                   // with the first one
+	spare  <-chan *source.Reader // one more may come, which then is the taker's to close
+}
+
+// run copies all ranges, with a worker on each reader. One that the server
+// refuses is done without. The reader that counted joins when it has: so an
+// export keeps as many of the server's processes busy from its beginning to
+// its end.
+func (c *copier) run(ctx context.Context, log *slog.Logger, snap *source.Snapshot, from readers) error {
 	group, ctx := errgroup.WithContext(ctx)
 	defer context.AfterFunc(ctx, func() { c.sequencer.abort(context.Cause(ctx)) })()
 	opening, enough := context.WithCancel(ctx) // nobody needs a reader when the last range has begun
@@ -123,8 +131,17 @@ func (c *copier) run(ctx context.Context, log *slog.Logger, snap *source.Snapsho
 		defer enough()
 		return c.work(ctx, reader)
 	}
-	group.Go(func() error { return work(first) })
-	for range min(n, len(c.plan.Ranges)) - 1 {
+	group.Go(func() error { return work(from.first) })
+	group.Go(func() error {
+		select {
+		case reader := <-from.spare:
+			defer reader.Close(ctx)
+			return work(reader)
+		case <-opening.Done():
+			return nil
+		}
+	})
+	for range min(from.wanted, len(c.plan.Ranges)) - 1 {
 		group.Go(func() error {
 			reader, err := snap.Reader(opening)
 			switch {

@@ -11,6 +11,7 @@ import (
 // count is a count of rows that runs beside the copy.
 type count struct {
 	cancel context.CancelFunc
+	spare  chan *source.Reader // the count's own, when it has finished well
 	done   chan struct{}
 	rows   int64
 	err    error
@@ -20,10 +21,10 @@ type count struct {
 // export doesn't depend on it.
 func (r *Runner) count(ctx context.Context, log *slog.Logger, snap *source.Snapshot, sel dataset.Selection, p *progress) *count {
 	ctx, cancel := context.WithCancel(ctx)
-	c := &count{cancel: cancel, done: make(chan struct{})}
+	c := &count{cancel: cancel, spare: make(chan *source.Reader, 1), done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
-		if c.rows, c.err = countRows(ctx, snap, sel); c.err == nil {
+		if c.err = c.run(ctx, snap, sel); c.err == nil {
 			p.total.Store(c.rows)
 		} else if ctx.Err() == nil {
 			log.WarnContext(ctx, "rows not counted", "error", c.err)
@@ -32,13 +33,18 @@ func (r *Runner) count(ctx context.Context, log *slog.Logger, snap *source.Snaps
 	return c
 }
 
-func countRows(ctx context.Context, snap *source.Snapshot, sel dataset.Selection) (int64, error) {
+// run counts on a reader of its own, which then is to spare.
+func (c *count) run(ctx context.Context, snap *source.Snapshot, sel dataset.Selection) error {
 	reader, err := snap.Reader(ctx)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	defer reader.Close(ctx)
-	return reader.Count(ctx, sel)
+	if c.rows, err = reader.Count(ctx, sel); err != nil {
+		reader.Close(ctx)
+		return err
+	}
+	c.spare <- reader
+	return nil
 }
 
 // result returns the count if it has finished well; it doesn't wait.
@@ -51,8 +57,14 @@ func (c *count) result() (int64, bool) {
 	}
 }
 
-// stop ends the count and waits until its connection is closed.
-func (c *count) stop() {
+// stop ends the count and waits until its connection is closed, unless
+// somebody took it.
+func (c *count) stop(ctx context.Context) {
 	c.cancel()
 	<-c.done
+	select {
+	case reader := <-c.spare:
+		reader.Close(ctx)
+	default:
+	}
 }

@@ -170,7 +170,7 @@ func (c fuzzCase) copied(t *testing.T, src *source.Source, bounds [][]string) (f
 	enc := encodingOf(c.format.Compression)
 	out.Write(enc.header())
 	copier := &copier{plan: plan, encoding: enc, sequencer: newSequencer(&out), progress: &progress{}, results: make([]rangeResult, len(plan.Ranges))}
-	if err := copier.run(ctx, slog.New(slog.DiscardHandler), snap, reader, c.connections); err != nil {
+	if err := copier.run(ctx, slog.New(slog.DiscardHandler), snap, readers{first: reader, wanted: c.connections}); err != nil {
 		t.Fatalf("copy: %v", err)
 	}
 	var total rangeResult
