@@ -24,7 +24,7 @@ import (
 
 // gcPercent keeps the memory flat: nearly all of it is a few large buffers that
 // live as long as the export, so collecting often costs next to nothing.
-const gcPercent = 20
+const gcPercent = 5
 
 func main() {
 	debug.SetGCPercent(gcPercent)

@@ -55,6 +55,7 @@ type Upload struct {
 	cancel   context.CancelFunc
 	inFlight *errgroup.Group
 	buffers  chan []byte // of parts that were sent
+	made     int         // buffers; the first ones
 
 	id      string // empty until the first part is full
 	buf     []byte
@@ -103,9 +104,14 @@ func (u *Upload) Write(p []byte) (int, error) {
 	return written, nil
 }
 
-// buffer returns an empty buffer of that capacity. It keeps no more of them
-// than one to fill and one for each request in flight.
+// buffer returns an empty buffer of that capacity. There is one to fill and one
+// for each request in flight, and they take turns: how much memory an upload
+// takes shows with its third part, and not when the storage is slow for once.
 func (u *Upload) buffer(size int) []byte {
+	if u.made <= uploadsInFlight {
+		u.made++
+		return make([]byte, 0, size)
+	}
 	select {
 	case b := <-u.buffers:
 		if cap(b) >= size {

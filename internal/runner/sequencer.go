@@ -7,7 +7,7 @@ import (
 
 // bufferLimit bounds what all ranges together may hold back while they wait
 // for their turn, in bytes.
-const bufferLimit = 8 << 20
+const bufferLimit = 6 << 20
 
 // chunkSize is the unit in which a waiting range holds bytes.
 const chunkSize = 128 << 10

@@ -83,7 +83,7 @@ func (b *bench) candidates() []Candidate {
 	}
 	for _, w := range []int{1, 2, 4} {
 		list = append(list, Candidate{
-			Name: fmt.Sprintf("engine_w%d", w), What: fmt.Sprintf("the runner from claim to commit, %d copying at a time; its bucket is a stand-in in the process", w),
+			Name: fmt.Sprintf("engine_w%d", w), What: fmt.Sprintf("the runner from claim to commit with EXPORT_CONNECTIONS=%d; its bucket is a stand-in in the process", w),
 			Rows: b.Rows, run: func(ctx context.Context) (usage, error) { return b.runEngine(ctx, w) },
 		})
 	}
