@@ -6,8 +6,6 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/google/uuid"
-
 	"csvexport/internal/dataset"
 	"csvexport/internal/export"
 	"csvexport/internal/servertest"
@@ -52,16 +50,8 @@ func TestCopy_allocations(t *testing.T) {
 func mallocsOfCopy(t *testing.T, src *source.Source, sel dataset.Selection, rows int64) uint64 {
 	t.Helper()
 	ctx := t.Context()
-	snap, err := src.Snapshot(ctx, uuid.NewString(), 1, sel)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer snap.Close(ctx)
-	reader, err := snap.Reader(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Close(ctx)
+	snap, reader, end := opened(t, src, sel)
+	defer end()
 	plan, err := reader.Plan(ctx, sel)
 	if err != nil {
 		t.Fatal(err)

@@ -149,16 +149,8 @@ func (c fuzzCase) copied(t *testing.T, src *source.Source, bounds [][]string) (f
 	t.Helper()
 	ctx := t.Context()
 	sel := c.selection()
-	snap, err := src.Snapshot(ctx, uuid.NewString(), 1, sel)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer snap.Close(ctx)
-	reader, err := snap.Reader(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Close(ctx)
+	snap, reader, end := opened(t, src, sel)
+	defer end()
 	plan, err := reader.Plan(ctx, sel)
 	if err != nil {
 		t.Fatalf("plan: %v", err)
@@ -182,6 +174,24 @@ func (c fuzzCase) copied(t *testing.T, src *source.Source, bounds [][]string) (f
 		t.Errorf("%d rows passed, %d copied", n, total.Rows)
 	}
 	return c.plain(t, out.Bytes()), total.Rows
+}
+
+// opened takes a snapshot with one reader on it. end closes both.
+func opened(t *testing.T, src *source.Source, sel dataset.Selection) (snap *source.Snapshot, reader *source.Reader, end func()) {
+	t.Helper()
+	ctx := t.Context()
+	snap, err := src.Snapshot(ctx, uuid.NewString(), 1, sel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reader, err = snap.Reader(ctx); err != nil {
+		snap.Close(ctx)
+		t.Fatal(err)
+	}
+	return snap, reader, func() {
+		reader.Close(ctx)
+		snap.Close(ctx)
+	}
 }
 
 // plain is the file's content; a packed one must be a single gzip member.

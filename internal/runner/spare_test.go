@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/google/uuid"
-
 	"csvexport/internal/dataset"
 	"csvexport/internal/export"
 	"csvexport/internal/gzipmember"
@@ -32,16 +30,8 @@ func TestCopier_spareReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	snap, err := src.Snapshot(ctx, uuid.NewString(), 1, sel)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer snap.Close(ctx)
-	first, err := snap.Reader(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer first.Close(ctx)
+	snap, first, end := opened(t, src, sel)
+	defer end()
 	other, err := snap.Reader(ctx)
 	if err != nil {
 		t.Fatal(err)
