@@ -84,7 +84,7 @@ race-detector:
 	@test -n "$(RACE)" || { echo "make test: no C compiler, so no race detector; to have it, install gcc" >&2; test "$$CI" != true; }
 
 fuzz: $(LOCAL) ## Compare exports of random tables in random formats with Postgres's own COPY, and random bytes with what is read, for FUZZTIME
-	@FUZZTIME=$(FUZZTIME) $(LOCAL) run -- go test -v -count=1 -timeout 0 -run '^(TestCopy|TestDeflater)_random$$' ./internal/gzipmember ./internal/runner
+	@FUZZTIME=$(FUZZTIME) $(LOCAL) run -- go test -v -count=1 -timeout 0 -parallel 4 -run '^(TestCopy|TestDeflater)_random$$' ./internal/gzipmember ./internal/runner
 
 bench: $(LOCAL) ## Compare an export with psql, pandas and others, and write the figures and plots into docs/
 	@$(LOCAL) bench -rows $(call rows-or,5000000) -rounds $(ROUNDS) -write docs/benchmarks.md
