@@ -20,7 +20,7 @@ func TestBenchMemory(t *testing.T) {
 		t.Fatalf("status %d\n%s%s", code, stdout, stderr)
 	}
 	for _, want := range []string{
-		`a row \| 1000 \| 0 \| [0-9.]+ \| \*\*`, `a row \| 5000 \| `, `a row \| 20000 \| `, `20 KB \| 10 \| 0 \| `, `20 KB \| 50 \| 1 \| `, `20 KB \| 200 \| 4 \| `,
+		`a row \| 1000 \| 0 \| [0-9.]+ \| \*\*`, `a row \| 5000 \| `, `a row \| 20000 \| `, `20 KB \| 10 \| 0 \| `, `20 KB \| 50 \| 1 \| `, `20 KB \| 200 \| 2 \| `,
 		`first .COPY., 20000 rows \| -?[0-9]+ ms`, `.totalRows., 20000 rows \| `, `3 exports of 5000 rows at once`,
 	} {
 		if !regexp.MustCompile(want).MatchString(stdout) {

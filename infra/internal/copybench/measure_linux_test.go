@@ -51,7 +51,7 @@ func TestWatchPeak(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if got := <-watchPeak(ctx, os.Getpid()); got < size>>20 || got > 4*size>>20 {
+	if got := <-watchPeak(ctx, os.Getpid()); got < size>>20 || got > 16*size>>20 { // the race detector takes several times as much
 		t.Errorf("%.1f MB, having touched %d", got, len(kept)>>20)
 	}
 }
