@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -36,6 +37,18 @@ type queue struct {
 	url    string
 }
 
+// readBodies hides WriteTo of smithy-go's request bodies, or answers are lost
+// and requests repeated; see localaws.
+type readBodies struct{ *http.Transport }
+
+func (b readBodies) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body != nil && r.Body != http.NoBody {
+		r = r.Clone(r.Context())
+		r.Body = struct{ io.ReadCloser }{r.Body}
+	}
+	return b.Transport.RoundTrip(r)
+}
+
 func newQueue(t *testing.T, visibilitySeconds int) *queue {
 	t.Helper()
 	endpoint := os.Getenv("TEST_SQS_URL")
@@ -45,7 +58,7 @@ func newQueue(t *testing.T, visibilitySeconds int) *queue {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	q := &queue{t: t, client: sqs.New(sqs.Options{
-		Region: "us-east-1", BaseEndpoint: &endpoint, HTTPClient: &http.Client{Transport: transport},
+		Region: "us-east-1", BaseEndpoint: &endpoint, HTTPClient: &http.Client{Transport: readBodies{transport}},
 		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
 	})}
 	out, err := q.client.CreateQueue(t.Context(), &sqs.CreateQueueInput{
