@@ -2,10 +2,14 @@ package api
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,10 +25,14 @@ const sendGrace = time.Minute
 
 // CreateExport answers POST /exports/csv: it records the export, sends it to
 // the queue and answers 202. A send that fails is the sweeper's to repeat.
+//
+// A request with an Idempotency-Key that was used before for the same request
+// is answered with that one's export, as it is now.
 type CreateExport struct {
 	Jobs    *jobs.Store
 	Queue   *queue.Queue
 	Catalog dataset.Catalog
+	Quota   jobs.Quota // of each owner
 }
 
 func (h *CreateExport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -32,43 +40,86 @@ func (h *CreateExport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *CreateExport) serve(w http.ResponseWriter, r *http.Request) error {
-	spec, validateOnly, err := h.spec(w, r)
+	key, problems := idempotencyKey(r)
+	spec, validateOnly, err := readSpec(w, r, h.Catalog, problems)
 	if err != nil {
 		return err
 	}
 	if validateOnly {
-		return writeJSON(w, http.StatusOK, map[string]bool{"valid": true})
+		return writeValid(w)
 	}
-	e, err := newExport(CallerOf(r).Owner, spec, h.Catalog[spec.Dataset], time.Now())
+	return h.take(w, r, spec, key, "create")
+}
+
+// take takes a new export on and answers 202 with its status. What is asked
+// for under a key is the operation and the spec.
+func (h *CreateExport) take(w http.ResponseWriter, r *http.Request, spec export.Spec, key, operation string) error {
+	now := time.Now()
+	e, err := newExport(CallerOf(r).Owner, spec, h.Catalog[spec.Dataset], now)
 	if err != nil {
 		return err
 	}
-	if err := h.Jobs.Create(r.Context(), e); err != nil {
+	request, err := fingerprint(operation, spec)
+	if err != nil {
 		return err
 	}
-	message := queue.Message{ExportID: e.ID, Traceparent: traceparent(r)}
-	if err := h.Queue.Send(r.Context(), e.Owner, message, 0); err != nil {
-		slog.WarnContext(r.Context(), "message not sent, left to the sweeper", "exportId", e.ID, "error", err)
+	admitted, err := h.Jobs.Admit(r.Context(), e, jobs.Admission{Quota: h.Quota, Key: key, Request: request}, now)
+	if err != nil {
+		return err
 	}
-	w.Header().Set("Location", CallerOf(r).BasePath+"/exports/"+e.ID+"/status")
+	if admitted.ID == e.ID {
+		message := queue.Message{ExportID: e.ID, Traceparent: traceparent(r)}
+		if err := h.Queue.Send(r.Context(), e.Owner, message, 0); err != nil {
+			slog.WarnContext(r.Context(), "message not sent, left to the sweeper", "exportId", e.ID, "error", err)
+		}
+	}
+	w.Header().Set("Location", CallerOf(r).BasePath+"/exports/"+admitted.ID+"/status")
 	w.Header().Set("Retry-After", "1")
-	return writeJSON(w, http.StatusAccepted, view(e, time.Now()))
+	return writeJSON(w, http.StatusAccepted, view(admitted, time.Now()))
 }
 
-// spec reads and checks the request. Its error names every problem at once.
-func (h *CreateExport) spec(w http.ResponseWriter, r *http.Request) (spec export.Spec, validateOnly bool, err error) {
+// fingerprint identifies what a request asks for.
+func fingerprint(operation string, spec export.Spec) (string, error) {
+	b, err := json.Marshal(spec) // maps are encoded in the order of their keys
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(append([]byte(operation+"\n"), b...))
+	return hex.EncodeToString(sum[:]), nil
+}
+
+const maxKey = 255 // characters of an idempotency key
+
+// idempotencyKey returns the request's key; empty if it has none.
+func idempotencyKey(r *http.Request) (string, []export.FieldError) {
+	given := r.Header.Values("Idempotency-Key")
+	if len(given) == 0 {
+		return "", nil
+	}
+	visible := func(c rune) bool { return c > ' ' && c <= '~' }
+	if len(given) > 1 || given[0] == "" || len(given[0]) > maxKey || strings.ContainsFunc(given[0], func(c rune) bool { return !visible(c) }) {
+		return "", []export.FieldError{{Field: "Idempotency-Key", Message: fmt.Sprintf("must be one header of 1 to %d visible ASCII characters, without blanks", maxKey)}}
+	}
+	return given[0], nil
+}
+
+func writeValid(w http.ResponseWriter) error {
+	return writeJSON(w, http.StatusOK, map[string]bool{"valid": true})
+}
+
+// readSpec reads and checks the request of a create or an estimate. Its error
+// names every problem at once, with those that were found before.
+func readSpec(w http.ResponseWriter, r *http.Request, catalog dataset.Catalog, problems []export.FieldError) (spec export.Spec, validateOnly bool, err error) {
 	body, err := readBody(w, r)
 	if err != nil {
 		return export.Spec{}, false, err
 	}
-	request, problems, err := decodeCreate(body)
+	request, more, err := decodeCreate(body)
 	if err != nil {
 		return export.Spec{}, false, err
 	}
-	if r.Header.Get("Idempotency-Key") != "" {
-		problems = append(problems, export.FieldError{Field: "Idempotency-Key", Message: "can't be given yet"})
-	}
-	spec, more := h.Catalog.Spec(request.Request)
+	problems = append(problems, more...)
+	spec, more = catalog.Spec(request.Request)
 	if problems = append(problems, more...); len(problems) > 0 {
 		return export.Spec{}, false, invalid(problems...)
 	}

@@ -1,8 +1,10 @@
 package api
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/binary"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -24,27 +26,44 @@ func (h *GetExport) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, view(e, time.Now()))
+	v := view(e, time.Now())
+	if e.Phase == export.Queued {
+		v.QueuePosition = h.queuePosition(r.Context(), e)
+	}
+	return writeJSON(w, http.StatusOK, v)
+}
+
+// queuePosition is e's place among the waiting exports, 1 for the next one;
+// nil if it can't be told.
+func (h *GetExport) queuePosition(ctx context.Context, e export.Export) *int {
+	ahead, err := h.Jobs.Ahead(ctx, e)
+	if err != nil {
+		slog.WarnContext(ctx, "place in the queue not known", "exportId", e.ID, "error", err)
+		return nil
+	}
+	return new(ahead + 1)
 }
 
 // exportView is an export as callers see it.
 type exportView struct {
-	ExportID    string           `json:"exportId"`
-	Status      export.Status    `json:"status"`
-	Phase       *export.Phase    `json:"phase"`
-	Done        bool             `json:"done"`
-	Dataset     string           `json:"dataset"`
-	Progress    progressView     `json:"progress"`
-	Error       *string          `json:"error"`
-	ErrorCode   *export.Code     `json:"errorCode"`
-	File        *fileView        `json:"file"`
-	Consistency *consistencyView `json:"consistency"`
-	Order       *export.Order    `json:"order"`
-	Attempts    int              `json:"attempts"`
-	CreatedAt   *time.Time       `json:"createdAt"`
-	StartedAt   *time.Time       `json:"startedAt"`
-	CompletedAt *time.Time       `json:"completedAt"`
-	ExpiresAt   *time.Time       `json:"expiresAt"`
+	ExportID string        `json:"exportId"`
+	Status   export.Status `json:"status"`
+	Phase    *export.Phase `json:"phase"`
+	Done     bool          `json:"done"`
+	// QueuePosition is told by GET /exports/{id}/status only: it takes a query.
+	QueuePosition *int             `json:"queuePosition"`
+	Dataset       string           `json:"dataset"`
+	Progress      progressView     `json:"progress"`
+	Error         *string          `json:"error"`
+	ErrorCode     *export.Code     `json:"errorCode"`
+	File          *fileView        `json:"file"`
+	Consistency   *consistencyView `json:"consistency"`
+	Order         *export.Order    `json:"order"`
+	Attempts      int              `json:"attempts"`
+	CreatedAt     *time.Time       `json:"createdAt"`
+	StartedAt     *time.Time       `json:"startedAt"`
+	CompletedAt   *time.Time       `json:"completedAt"`
+	ExpiresAt     *time.Time       `json:"expiresAt"`
 }
 
 type progressView struct {

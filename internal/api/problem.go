@@ -57,6 +57,9 @@ func writeProblem(w http.ResponseWriter, r *http.Request, err error) {
 		code, detail = export.Internal, export.MessageOf(nil)
 		answer = statuses[code]
 	}
+	if e, ok := errors.AsType[*export.Error](err); ok && e.RetryAfter > 0 && known {
+		answer.retryAfter = int((e.RetryAfter + time.Second - 1) / time.Second)
+	}
 	if answer.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(answer.retryAfter))
 	}

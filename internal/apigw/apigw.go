@@ -86,6 +86,7 @@ func newRequest(ctx context.Context, event events.APIGatewayProxyRequest) (*http
 	for name, values := range event.MultiValueHeaders {
 		r.Header[http.CanonicalHeaderKey(name)] = values
 	}
+	r.Pattern = event.HTTPMethod + " " + event.Resource
 	r.Host = r.Header.Get("Host")
 	r.RemoteAddr = event.RequestContext.Identity.SourceIP
 	for name, value := range event.PathParameters {

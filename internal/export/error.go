@@ -3,6 +3,7 @@ package export
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Code names a kind of error for machines. Those that reach a caller are part
@@ -60,7 +61,10 @@ type Error struct {
 	Code    Code
 	Message string
 	Fields  []FieldError // what is wrong with which field of a request
-	Err     error
+	// RetryAfter is when a request may be worth repeating; 0 for what is usual
+	// for its code.
+	RetryAfter time.Duration
+	Err        error
 }
 
 // FieldError says what is wrong with one field of a request.

@@ -22,7 +22,7 @@ import (
 func (s *Store) Cancel(ctx context.Context, e export.Export, now time.Time, fileTTL time.Duration) error {
 	ttl := now.Add(fileTTL).Add(export.RecordTTL).Unix()
 	v := values{":to": export.Cancelled, ":now": formatTime(now), ":ttl": ttl}
-	set, remove := "SET #status = :to, completedAt = :now, #ttl = :ttl", " REMOVE phase, #result"
+	set, remove := "SET #status = :to, completedAt = :now, #ttl = :ttl", " REMOVE phase, #result, queueShard"
 	if e.Attempt == 0 { // nobody ever began
 		remove += ", dueShard, dueAt"
 	} else {

@@ -22,14 +22,20 @@ const (
 	jobSK   = "job"
 	runSK   = "run"
 	quotaSK = "quota"
+	keySK   = "idem"
 
 	// dueShard is the partition of the index by dueAt. One is enough for the
 	// thousand writes a second that a partition takes.
 	dueShard = "0"
+	// queueShard is that of the index of waiting exports.
+	queueShard = "0"
 )
 
 func exportPK(id string) string   { return "export#" + id }
 func ownerPK(owner string) string { return "owner#" + owner }
+
+// minuteSK is the counter of an owner's creates in a minute.
+func minuteSK(minute time.Time) string { return "minute#" + minute.Format("2006-01-02T15:04Z") }
 
 // jobItem is what is true of an export from one change of state to the next.
 type jobItem struct {
@@ -55,6 +61,7 @@ type jobItem struct {
 	ExpiresAt          string       `dynamodbav:"expiresAt,omitempty"`
 	DueShard           string       `dynamodbav:"dueShard,omitempty"`
 	DueAt              string       `dynamodbav:"dueAt,omitempty"`
+	QueueShard         string       `dynamodbav:"queueShard,omitempty"` // while it is Queued
 	TTL                int64        `dynamodbav:"ttl,omitempty"`
 }
 
@@ -113,7 +120,7 @@ func newItems(e export.Export) (jobItem, runItem, error) {
 		DatasetFingerprint: e.DatasetFingerprint,
 		Status:             string(e.Status), Phase: string(e.Phase),
 		CreatedAt: formatTime(e.CreatedAt),
-		DueShard:  dueShard, DueAt: formatTime(e.DueAt),
+		DueShard:  dueShard, DueAt: formatTime(e.DueAt), QueueShard: queueShard,
 	}
 	return job, runItem{PK: exportPK(e.ID), SK: runSK}, nil
 }

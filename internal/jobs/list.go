@@ -137,6 +137,30 @@ func (s *Store) ownerQuery(q List, now time.Time) *dynamodb.QueryInput {
 	return input
 }
 
+// MaxAhead is the largest number that Ahead tells.
+const MaxAhead = 1000
+
+// Ahead counts the exports that have waited longer than e, of all owners, up
+// to MaxAhead. It reads an index, which is a little behind the table. SQS lets
+// the exports of quiet owners pass those of busy ones, so that fewer may come
+// first.
+func (s *Store) Ahead(ctx context.Context, e export.Export) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	out, err := s.client.Query(ctx, &dynamodb.QueryInput{
+		TableName:                 &s.table,
+		IndexName:                 aws.String("by-queue"),
+		KeyConditionExpression:    aws.String("queueShard = :shard AND createdAt < :created"),
+		ExpressionAttributeValues: values{":shard": queueShard, ":created": formatTime(e.CreatedAt)}.marshal(),
+		Select:                    types.SelectCount,
+		Limit:                     aws.Int32(MaxAhead),
+	})
+	if err != nil {
+		return 0, translate("count waiting exports", export.Conflict, err)
+	}
+	return int(out.Count), nil
+}
+
 func decodePosition(item map[string]types.AttributeValue) (Position, error) {
 	var at struct {
 		PK        string `dynamodbav:"pk"`

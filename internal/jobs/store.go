@@ -37,39 +37,6 @@ func New(cfg aws.Config, table string) *Store {
 	return &Store{client: dynamodb.NewFromConfig(cfg), table: table}
 }
 
-// Create records a new export, which must be Processing and Queued, and
-// counts it as active for its owner: all in one transaction.
-func (s *Store) Create(ctx context.Context, e export.Export) error {
-	job, run, err := newItems(e)
-	if err != nil {
-		return err
-	}
-	jobAV, err := attributevalue.MarshalMap(job)
-	if err != nil {
-		return fmt.Errorf("encode job %s: %w", e.ID, err)
-	}
-	runAV, err := attributevalue.MarshalMap(run)
-	if err != nil {
-		return fmt.Errorf("encode run %s: %w", e.ID, err)
-	}
-	absent := aws.String("attribute_not_exists(pk)")
-	return s.transact(ctx, "create export "+e.ID, export.Conflict,
-		types.TransactWriteItem{Put: &types.Put{TableName: &s.table, Item: jobAV, ConditionExpression: absent}},
-		types.TransactWriteItem{Put: &types.Put{TableName: &s.table, Item: runAV, ConditionExpression: absent}},
-		s.countActive(e.Owner, 1),
-	)
-}
-
-// countActive adds n to the number of the owner's exports that aren't done.
-func (s *Store) countActive(owner string, n int) types.TransactWriteItem {
-	return types.TransactWriteItem{Update: &types.Update{
-		TableName:                 &s.table,
-		Key:                       key(ownerPK(owner), quotaSK),
-		UpdateExpression:          aws.String("ADD active :n"),
-		ExpressionAttributeValues: values{":n": n}.marshal(),
-	}}
-}
-
 // Get returns an export as it is now. The error is NotFound for an unknown
 // id, and for a record that has outlived its time: DynamoDB deletes late.
 func (s *Store) Get(ctx context.Context, id string) (export.Export, error) {
@@ -214,18 +181,33 @@ func (s *Store) update(ctx context.Context, doing string, refused export.Code, u
 }
 
 // retry calls write until it gets past the other transactions on its items.
-// The SDK itself repeats what failed on the way, under one idempotency token.
 func retry(ctx context.Context, doing string, refused export.Code, write func(context.Context) error) error {
+	return translate(doing, refused, retryBusy(ctx, write))
+}
+
+// errBusy says that other transactions on the same items never let a write be
+// done.
+var errBusy = errors.New("other transactions are under way")
+
+// retryBusy is retry with the SDK's own errors, or one that is errBusy. The
+// SDK itself repeats what failed on the way, under one idempotency token.
+func retryBusy(ctx context.Context, write func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
+	busy := false
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		err := write(ctx)
-		if err != nil && !isTransactionConflict(err) {
+		if isTransactionConflict(err) {
+			busy = true
+		} else if err != nil {
 			err = backoff.Permanent(err)
 		}
 		return struct{}{}, err
 	}, backoff.WithBackOff(newPause()))
-	return translate(doing, refused, err)
+	if err != nil && busy && ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", errBusy, err)
+	}
+	return err
 }
 
 // newPause is how long to wait between tries.
@@ -241,6 +223,21 @@ func isTransactionConflict(err error) bool {
 	}
 	canceled, ok := errors.AsType[*types.TransactionCanceledException](err)
 	return ok && hasReason(canceled, "TransactionConflict") && !hasReason(canceled, "ConditionalCheckFailed")
+}
+
+// failedConditions are the places in a transaction whose conditions don't
+// hold, if that is why it failed.
+func failedConditions(err error) (places []int) {
+	canceled, ok := errors.AsType[*types.TransactionCanceledException](err)
+	if !ok {
+		return nil
+	}
+	for i, r := range canceled.CancellationReasons {
+		if aws.ToString(r.Code) == "ConditionalCheckFailed" {
+			places = append(places, i)
+		}
+	}
+	return places
 }
 
 func hasReason(err *types.TransactionCanceledException, code string) bool {

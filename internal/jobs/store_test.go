@@ -113,7 +113,7 @@ func TestStore_Items(t *testing.T) {
 		"pk": "export#" + e.ID, "sk": "job", "v": 1.0, "exportId": e.ID, "owner": "anonymous", "spec": `{"dataset":"users"}`,
 		"token": "token", "datasetFingerprint": "fingerprint", "status": "processing", "phase": "queued", "attempt": 0.0, "sends": 0.0,
 		"createdAt": now.Format("2006-01-02T15:04:05.000Z"),
-		"dueShard":  "0", "dueAt": now.Add(time.Minute).Format("2006-01-02T15:04:05.000Z"),
+		"dueShard":  "0", "dueAt": now.Add(time.Minute).Format("2006-01-02T15:04:05.000Z"), "queueShard": "0",
 	}
 	if diff := cmp.Diff(want, f.item(t, "export#"+e.ID, "job")); diff != "" {
 		t.Errorf("job item (-want +got):\n%s", diff)

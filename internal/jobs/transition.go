@@ -36,7 +36,7 @@ func (s *Store) Claim(ctx context.Context, e export.Export, worker string, now t
 	claimed.LeaseUntil = now.Add(export.Lease)
 	claimed.Progress, claimed.Snapshot, claimed.Result = export.Progress{}, nil, nil
 	err := s.transact(ctx, "claim export "+e.ID, export.Conflict,
-		s.job(e, e.Phase, "SET phase = :to, attempt = :attempt, sends = :zero, dueAt = :due, startedAt = if_not_exists(startedAt, :now) REMOVE asOf, rowOrder, #result", values{
+		s.job(e, e.Phase, "SET phase = :to, attempt = :attempt, sends = :zero, dueAt = :due, startedAt = if_not_exists(startedAt, :now) REMOVE asOf, rowOrder, #result, queueShard", values{
 			":to": export.Running, ":attempt": claimed.Attempt, ":zero": 0, ":due": formatTime(claimed.LeaseUntil), ":now": formatTime(now),
 		}),
 		s.takeRun(e, claimed, worker, now, ", processedRows = :zero, rowsPerSecond = :zero REMOVE totalRows, uploadId"),
@@ -143,7 +143,7 @@ func (s *Store) Complete(ctx context.Context, e export.Export, now, expiresAt ti
 func (s *Store) Fail(ctx context.Context, e export.Export, f export.Failure, now time.Time, fileTTL time.Duration) error {
 	ttl := now.Add(fileTTL).Add(export.RecordTTL).Unix()
 	return s.transact(ctx, "fail export "+e.ID, export.FenceLost,
-		s.job(e, "", "SET #status = :to, #error = :error, completedAt = :now, dueAt = :due, #ttl = :ttl REMOVE phase, #result", values{
+		s.job(e, "", "SET #status = :to, #error = :error, completedAt = :now, dueAt = :due, #ttl = :ttl REMOVE phase, #result, queueShard", values{
 			":to": export.Failed, ":error": failureItem{Code: string(f.Code), Message: f.Message}, ":now": formatTime(now), ":due": formatTime(now.Add(export.Lease)), ":ttl": ttl,
 		}),
 		types.TransactWriteItem{Update: s.run(e, "SET #ttl = :ttl REMOVE lease, worker", values{":ttl": ttl})},
@@ -155,7 +155,7 @@ func (s *Store) Fail(ctx context.Context, e export.Export, f export.Failure, now
 // the export to the queue anew from dueAt on.
 func (s *Store) Release(ctx context.Context, e export.Export, dueAt time.Time) error {
 	return s.transact(ctx, "release export "+e.ID, export.FenceLost,
-		s.job(e, "", "SET phase = :to, dueAt = :due REMOVE #result", values{":to": export.Queued, ":due": formatTime(dueAt)}),
+		s.job(e, "", "SET phase = :to, dueAt = :due, queueShard = :shard REMOVE #result", values{":to": export.Queued, ":due": formatTime(dueAt), ":shard": queueShard}),
 		types.TransactWriteItem{Update: s.run(e, "SET fence = fence + :one REMOVE lease, worker", values{":one": 1})},
 	)
 }

@@ -79,7 +79,7 @@ func Table(t testing.TB) string {
 		TableName:   &name,
 		BillingMode: types.BillingModePayPerRequest,
 		AttributeDefinitions: []types.AttributeDefinition{
-			attribute("pk"), attribute("sk"), attribute("owner"), attribute("createdAt"), attribute("dueShard"), attribute("dueAt"),
+			attribute("pk"), attribute("sk"), attribute("owner"), attribute("createdAt"), attribute("dueShard"), attribute("dueAt"), attribute("queueShard"),
 		},
 		KeySchema: keys("pk", "sk"),
 		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{
@@ -87,6 +87,7 @@ func Table(t testing.TB) string {
 				ProjectionType: types.ProjectionTypeInclude, NonKeyAttributes: []string{"status", "expiresAt", "ttl"},
 			}},
 			{IndexName: aws.String("by-due-time"), KeySchema: keys("dueShard", "dueAt"), Projection: &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly}},
+			{IndexName: aws.String("by-queue"), KeySchema: keys("queueShard", "createdAt"), Projection: &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly}},
 		},
 	})
 	// The name is ours alone: a table that is there was made by a request whose answer was lost.

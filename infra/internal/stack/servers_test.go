@@ -180,7 +180,7 @@ func checkTable(t *testing.T, e localaws.Endpoints, name string) {
 		}
 		indexes[*index.IndexName] = keys + string(index.Projection.ProjectionType)
 	}
-	want := map[string]string{"by-owner": "owner createdAt INCLUDE", "by-due-time": "dueShard dueAt KEYS_ONLY"}
+	want := map[string]string{"by-owner": "owner createdAt INCLUDE", "by-due-time": "dueShard dueAt KEYS_ONLY", "by-queue": "queueShard createdAt KEYS_ONLY"}
 	if diff := cmp.Diff(want, indexes); diff != "" {
 		t.Errorf("indexes (-want +got):\n%s", diff)
 	}

@@ -1,0 +1,64 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"csvexport/internal/dataset"
+	"csvexport/internal/export"
+	"csvexport/internal/source"
+)
+
+// estimateTimeout bounds an estimate, with the connection that it takes.
+const estimateTimeout = 2 * time.Second
+
+// EstimateExport answers POST /exports/estimate: how many rows an export would
+// have, as the database's planner thinks. Nothing is exported.
+type EstimateExport struct {
+	// Source returns the database. It is asked for at the first estimate: what
+	// is refused before needs no secret.
+	Source  func(context.Context) (*source.Source, error)
+	Catalog dataset.Catalog
+}
+
+func (h *EstimateExport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	handler(h.serve).ServeHTTP(w, r)
+}
+
+type estimateView struct {
+	EstimatedRows int64 `json:"estimatedRows"`
+	Exact         bool  `json:"exact"`
+}
+
+func (h *EstimateExport) serve(w http.ResponseWriter, r *http.Request) error {
+	spec, validateOnly, err := readSpec(w, r, h.Catalog, nil)
+	if err != nil {
+		return err
+	}
+	if validateOnly {
+		return writeValid(w)
+	}
+	selection, err := h.Catalog.Resolve(spec, h.Catalog[spec.Dataset].Fingerprint())
+	if err != nil {
+		return err
+	}
+	rows, err := h.estimate(r.Context(), selection)
+	if export.CodeOf(err) == export.SourceUnavailable {
+		return &export.Error{Code: export.Unavailable, Message: "The database didn't answer in time. Please try again.", Err: err}
+	}
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, estimateView{EstimatedRows: rows})
+}
+
+func (h *EstimateExport) estimate(ctx context.Context, selection dataset.Selection) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, estimateTimeout)
+	defer cancel()
+	database, err := h.Source(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return database.Estimate(ctx, selection)
+}
