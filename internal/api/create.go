@@ -3,6 +3,7 @@ package api
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"net/http"
 	"regexp"
@@ -24,7 +25,7 @@ const sendGrace = time.Minute
 type CreateExport struct {
 	Jobs    *jobs.Store
 	Queue   *queue.Queue
-	Catalog dataset.Catalog
+	Catalog *dataset.Catalog
 }
 
 func (h *CreateExport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -39,7 +40,7 @@ func (h *CreateExport) serve(w http.ResponseWriter, r *http.Request) error {
 	if validateOnly {
 		return writeJSON(w, http.StatusOK, map[string]bool{"valid": true})
 	}
-	e, err := newExport(CallerOf(r).Owner, spec, h.Catalog[spec.Dataset], time.Now())
+	e, err := newExport(CallerOf(r).Owner, spec, h.Catalog, time.Now())
 	if err != nil {
 		return err
 	}
@@ -61,21 +62,28 @@ func (h *CreateExport) spec(w http.ResponseWriter, r *http.Request) (spec export
 	if err != nil {
 		return export.Spec{}, false, err
 	}
-	request, problems, err := decodeCreate(body)
+	request, problems, err := decodeCreate(body, h.Catalog.Datasets()[0].Name)
 	if err != nil {
 		return export.Spec{}, false, err
 	}
 	if r.Header.Get("Idempotency-Key") != "" {
 		problems = append(problems, export.FieldError{Field: "Idempotency-Key", Message: "can't be given yet"})
 	}
-	spec, more := h.Catalog.Spec(request.Request)
-	if problems = append(problems, more...); len(problems) > 0 {
+	spec, err = h.Catalog.Spec(request.Request, CallerOf(r).Access)
+	if e, ok := errors.AsType[*export.Error](err); ok && e.Code == export.InvalidRequest {
+		problems = append(problems, e.Fields...)
+	} else if err != nil {
+		return export.Spec{}, false, err
+	}
+	if len(problems) > 0 {
 		return export.Spec{}, false, invalid(problems...)
 	}
 	return spec, request.validateOnly, nil
 }
 
-func newExport(owner string, spec export.Spec, d dataset.Dataset, now time.Time) (export.Export, error) {
+// newExport makes the record of an export whose dataset is in the catalog.
+func newExport(owner string, spec export.Spec, catalog *dataset.Catalog, now time.Time) (export.Export, error) {
+	d, _ := catalog.Find(spec.Dataset)
 	id, err := uuid.NewV7()
 	if err != nil {
 		return export.Export{}, err

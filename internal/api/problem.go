@@ -33,6 +33,7 @@ var statuses = map[export.Code]struct {
 	retryAfter int // seconds; 0 for no such header
 }{
 	export.InvalidRequest:       {status: http.StatusBadRequest},
+	export.Forbidden:            {status: http.StatusForbidden},
 	export.NotFound:             {status: http.StatusNotFound},
 	export.NotReady:             {status: http.StatusConflict, retryAfter: 1},
 	export.ExportFailed:         {status: http.StatusConflict},
