@@ -2,6 +2,7 @@ package dataset_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -210,11 +211,33 @@ func TestDataset_Fingerprint(t *testing.T) {
 		"key":      func(d *dataset.Dataset) { d.Key = []string{"email"} },
 		"columns":  func(d *dataset.Dataset) { d.Columns = d.Columns[1:] },
 		"filters":  func(d *dataset.Dataset) { d.Filters = d.Filters[1:] },
+		"order":    func(d *dataset.Dataset) { d.Order = export.ByKey },
+		"rows":     func(d *dataset.Dataset) { d.Rows = dataset.RowScope{Column: "country_code", Claim: "country"} },
+		"claim":    func(d *dataset.Dataset) { d.Rows.Claim = "country" },
+		"source": func(d *dataset.Dataset) {
+			d.Columns = append([]dataset.Column{{Name: "id", Column: "x"}}, d.Columns[1:]...)
+		},
+		"filter's column": func(d *dataset.Dataset) {
+			d.Filters = slices.Clone(d.Filters)
+			d.Filters[0].Column = "subscription_tier"
+		},
 	} {
 		changed := base
 		change(&changed)
 		if changed.Fingerprint() == base.Fingerprint() {
 			t.Errorf("other %s have the same fingerprint", name)
+		}
+	}
+	for name, change := range map[string]func(*dataset.Dataset){
+		"description": func(d *dataset.Dataset) { d.Description = "another" },
+		"requires":    func(d *dataset.Dataset) { d.Requires = "x" },
+		"column's":    func(d *dataset.Dataset) { d.Columns = slices.Clone(d.Columns); d.Columns[0].Requires = "x" },
+		"limits":      func(d *dataset.Dataset) { d.Limits.Rows = 5 },
+	} {
+		changed := base
+		change(&changed)
+		if changed.Fingerprint() != base.Fingerprint() {
+			t.Errorf("another %s makes another fingerprint", name)
 		}
 	}
 }
