@@ -2,17 +2,23 @@
 # The rest is installed under .local/ or by the go command, in pinned versions.
 
 # Settings, on the command line or in the environment: make demo ROWS=1000000
-## ROWS: rows of the users table for demo and seed; for up when there is none yet; for bench (5,000,000 if not given) and bench-memory (20,000,000)
+## ROWS: rows of the table for demo and seed; for up when there is none yet; for bench (5,000,000 if not given) and bench-memory (20,000,000)
 ROWS ?= 100000
 ## ROUNDS: rounds that bench measures
 ROUNDS ?= 5
 ## FUZZTIME: how long fuzz looks; with FUZZSEED=N it makes case N again instead
 FUZZTIME ?= 60s
+## DATASETS: YAML file of the datasets, for up, demo and dataset; for up and dataset by default datasets.yaml
+DATASETS ?=
+## DATASET: example table for seed: users, events or orders
+DATASET ?= users
+## TABLE: table or view of your database, for dataset: schema.table, as SQL writes it
+TABLE ?=
 ## PORT: port of the routes on 127.0.0.1, for demo and up; 0 for any free one
 PORT ?= 8080
 ## STACK: name of the local stack; its state is in .local/STACK
 STACK ?= local
-## DATABASE_URL: your own Postgres instead of the stack's, for demo, up and seed
+## DATABASE_URL: your own Postgres instead of the stack's, for demo, up, seed and dataset
 export DATABASE_URL
 ## STACK_NAME: name of the stack in AWS, for deploy; by default samconfig.toml's
 STACK_NAME ?=
@@ -43,7 +49,7 @@ RACE = $(shell test "$$(go env CGO_ENABLED)" = 1 && echo -race)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo up down seed test test-product test-infra race-detector fuzz bench bench-api bench-memory lint lint-go lint-template verify build sam-build deploy fmt tidy lock clean $(LOCAL)
+.PHONY: help demo up down seed dataset test test-product test-infra race-detector fuzz bench bench-api bench-memory lint lint-go lint-template verify build sam-build deploy fmt tidy lock clean $(LOCAL)
 
 help: ## List the targets and settings
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
@@ -51,16 +57,19 @@ help: ## List the targets and settings
 	@awk '/^## [A-Z_]+: / { name = $$2; sub(":", "", name); sub(/^## [A-Z_]+: /, ""); printf "  %-13s %s\n", name, $$0 }' Makefile
 
 demo: $(LOCAL) ## Export the users table and compare the file with psql's
-	@$(LOCAL) demo -stack $(STACK) -port $(PORT) -rows $(ROWS)
+	@$(LOCAL) demo -stack $(STACK) -port $(PORT) -rows $(ROWS) -datasets '$(DATASETS)'
 
 up: $(LOCAL) ## Start the local stack and serve until Ctrl-C
-	@$(LOCAL) up -stack $(STACK) -port $(PORT) -rows $(ROWS)
+	@$(LOCAL) up -stack $(STACK) -port $(PORT) -rows $(ROWS) -datasets '$(or $(DATASETS),$(wildcard datasets.yaml))'
 
 down: $(LOCAL) ## Stop the local stack
 	@$(LOCAL) down -stack $(STACK)
 
-seed: $(LOCAL) ## Fill the users table with ROWS rows
-	@$(LOCAL) seed -stack $(STACK) -rows $(ROWS)
+seed: $(LOCAL) ## Fill the users table, or the example DATASET, with ROWS rows
+	@$(LOCAL) seed -stack $(STACK) -rows $(ROWS) -dataset $(DATASET)
+
+dataset: $(LOCAL) ## Write a first entry for TABLE of your database into the file of datasets
+	@$(LOCAL) dataset -stack $(STACK) -datasets '$(or $(DATASETS),datasets.yaml)' '$(TABLE)'
 
 test: test-product test-infra ## Run every test, with the race detector where there is a C compiler
 

@@ -21,9 +21,13 @@ func build(ctx context.Context, cfg config.Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	catalog, err := dataset.Load(ctx, cfg.Datasets, awsconfig.ReadObject)
+	if err != nil {
+		return nil, err
+	}
 	return &api.CreateExport{
 		Jobs:    jobs.New(aws, cfg.TableName),
 		Queue:   queue.New(aws, cfg.QueueURL),
-		Catalog: dataset.Default(),
+		Catalog: catalog,
 	}, nil
 }

@@ -36,6 +36,10 @@ func build(ctx context.Context, cfg config.Config) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	catalog, err := dataset.Load(ctx, cfg.Datasets, awsconfig.ReadObject)
+	if err != nil {
+		return nil, err
+	}
 	url, err := awsconfig.DatabaseURL(ctx, aws, cfg.DatabaseURL, cfg.DatabaseSecretARN)
 	if err != nil {
 		return nil, err
@@ -50,7 +54,7 @@ func build(ctx context.Context, cfg config.Config) (any, error) {
 		Queue:       queue.New(aws, cfg.QueueURL),
 		Bucket:      files,
 		Source:      database,
-		Catalog:     dataset.Default(),
+		Catalog:     catalog,
 		Publisher:   &publish.Publisher{Jobs: store, Bucket: files, FileTTL: cfg.FileTTL},
 		Connections: cfg.Connections,
 		Worker:      "run-export " + uuid.NewString(),

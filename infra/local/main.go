@@ -13,10 +13,12 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
 	"csvexport/infra/internal/objectstore"
+	"csvexport/infra/internal/seed"
 	"csvexport/infra/internal/stack"
 )
 
@@ -24,7 +26,8 @@ const usage = `usage: local COMMAND [flags]
 
   up          start the stack and serve until Ctrl-C
   down        stop the stack of that name; -clean also removes its data
-  seed        fill the users table with -rows rows
+  seed        fill the users table, or another example's, with -rows rows
+  dataset TABLE  write a first entry for a table of a database into the file of datasets
   demo        export the users table and compare the file with psql's
   bench       compare an export with other ways to write CSV, on a stack of its own
   bench-api   measure the routes under load, on a stack of its own
@@ -43,6 +46,8 @@ type options struct {
 	port        int
 	databaseURL string
 	rows        int64
+	dataset     string // the example table that seed fills
+	datasets    string // the file of datasets, absolute; empty for the embedded one
 	clean       bool
 	ephemeral   bool
 	requests    int
@@ -82,6 +87,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		err = down(ctx, opt, stderr)
 	case "seed":
 		err = seedRows(ctx, opt, stderr)
+	case "dataset":
+		err = addDataset(ctx, opt, rest, stdout, stderr)
 	case "demo":
 		err = runDemo(ctx, opt, stdout, stderr)
 	case "bench":
@@ -101,6 +108,29 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 func parse(command string, args []string, getenv func(string) string, stderr io.Writer) (opt options, rest []string, err error) {
 	fs := flag.NewFlagSet("local "+command, flag.ContinueOnError)
 	fs.SetOutput(stderr)
+	if err := opt.declare(fs, command, getenv("DATABASE_URL")); err != nil {
+		return opt, nil, err
+	}
+	if err := fs.Parse(args); err != nil {
+		return opt, nil, err
+	}
+	if command != "cases" && command != "dataset" && command != "run" && fs.NArg() > 0 {
+		return opt, nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	if err := opt.check(command); err != nil {
+		return opt, nil, err
+	}
+	if opt.datasets != "" {
+		if opt.datasets, err = filepath.Abs(opt.datasets); err != nil {
+			return opt, nil, err
+		}
+	}
+	opt.root, err = projectRoot(opt.root)
+	return opt, fs.Args(), err
+}
+
+// declare declares a command's flags.
+func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error {
 	fs.StringVar(&opt.root, "root", "", "project folder; by default the nearest one upwards with a template.yaml")
 	name := "local"
 	if strings.HasPrefix(command, "bench") {
@@ -108,53 +138,53 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 	}
 	fs.StringVar(&opt.stack, "stack", name, "name of the stack; its state is in .local/NAME")
 	database := func() {
-		fs.StringVar(&opt.databaseURL, "database-url", getenv("DATABASE_URL"), "your own database instead of the stack's Postgres")
+		fs.StringVar(&opt.databaseURL, "database-url", databaseURL, "your own database instead of the stack's Postgres")
+	}
+	datasets := func(value string) {
+		fs.StringVar(&opt.datasets, "datasets", value, "YAML file of the datasets; see docs/datasets.md")
 	}
 	write := func() {
 		fs.StringVar(&opt.write, "write", "", "also write the tables into this file, between the marker comments of "+command)
 	}
+	rows := func(value int64, use string) { fs.Int64Var(&opt.rows, "rows", value, use) }
 	port := func() { fs.IntVar(&opt.port, "port", 8080, "port of the routes on 127.0.0.1; 0 for any free one") }
 	switch command {
 	case "up":
 		database()
 		port()
+		datasets("")
 		fs.BoolVar(&opt.ephemeral, "ephemeral", false, "start empty and keep nothing")
-		fs.Int64Var(&opt.rows, "rows", 0, "seed the users table with so many rows if there is none; 0 for no table")
+		rows(0, "seed the users table with so many rows if there is none; 0 for no table")
 	case "down":
 		fs.BoolVar(&opt.clean, "clean", false, "also remove the stack's data")
 	case "seed":
 		database()
-		fs.Int64Var(&opt.rows, "rows", 100_000, "number of rows")
+		fs.StringVar(&opt.dataset, "dataset", "users", "the example table: "+strings.Join(seed.Datasets, ", "))
+		rows(100_000, "number of rows")
+	case "dataset":
+		database()
+		datasets("datasets.yaml")
 	case "demo":
 		database()
 		port()
-		fs.Int64Var(&opt.rows, "rows", 100_000, "number of rows")
+		datasets("")
+		rows(100_000, "number of rows")
 	case "bench-api":
-		fs.Int64Var(&opt.rows, "rows", 1_000_000, "number of rows of an export")
+		rows(1_000_000, "number of rows of an export")
 		fs.IntVar(&opt.requests, "requests", 1000, "number of requests of each kind under load")
 		write()
 	case "bench":
-		fs.Int64Var(&opt.rows, "rows", 5_000_000, "number of rows")
+		rows(5_000_000, "number of rows")
 		fs.IntVar(&opt.rounds, "rounds", 5, "number of rounds that are measured")
 		write()
 	case "bench-memory":
-		fs.Int64Var(&opt.rows, "rows", 20_000_000, "number of rows of the largest table")
+		rows(20_000_000, "number of rows of the largest table")
 		write()
 	case "cases", "run": // take arguments
 	default:
-		return opt, nil, fmt.Errorf("unknown command %q\n%s", command, usage)
+		return fmt.Errorf("unknown command %q\n%s", command, usage)
 	}
-	if err := fs.Parse(args); err != nil {
-		return opt, nil, err
-	}
-	if command != "cases" && command != "run" && fs.NArg() > 0 {
-		return opt, nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
-	}
-	if err := opt.check(command); err != nil {
-		return opt, nil, err
-	}
-	opt.root, err = projectRoot(opt.root)
-	return opt, fs.Args(), err
+	return nil
 }
 
 // check checks the values of a command's flags.
@@ -162,6 +192,8 @@ func (opt options) check(command string) error {
 	switch {
 	case opt.rows < 0 || opt.rows > 2_000_000_000:
 		return fmt.Errorf("-rows %d: want 0 to 2,000,000,000", opt.rows)
+	case command == "seed" && !slices.Contains(seed.Datasets, opt.dataset):
+		return fmt.Errorf("-dataset %q: want one of %s", opt.dataset, strings.Join(seed.Datasets, ", "))
 	case command == "bench" && (opt.rows < 1 || opt.rounds < 1 || opt.rounds > 100):
 		return fmt.Errorf("-rows %d -rounds %d: want at least 1 row, and 1 to 100 rounds", opt.rows, opt.rounds)
 	case command == "bench-memory" && opt.rows < 2000:

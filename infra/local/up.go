@@ -48,7 +48,7 @@ func withStack(ctx context.Context, opt options, stderr io.Writer, f func(*stack
 	defer func() { err = errors.Join(err, folder.Close()) }()
 	begin := time.Now()
 	fmt.Fprintf(stderr, "starting the stack %q: Postgres, SQS, DynamoDB, S3 and the functions\n", opt.stack)
-	s, err := stack.Start(ctx, folder, stack.Config{Port: opt.port, DatabaseURL: opt.databaseURL, Out: stderr})
+	s, err := stack.Start(ctx, folder, stack.Config{Port: opt.port, DatabaseURL: opt.databaseURL, Datasets: opt.datasets, Out: stderr})
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"csvexport/internal/dataset"
 	"csvexport/internal/export"
 	"csvexport/internal/jobs"
 )
@@ -20,7 +21,8 @@ import (
 type Caller struct {
 	// Owner is whose exports the request may see: verified, never taken from
 	// the request itself.
-	Owner string
+	Owner  string
+	Access dataset.Access // what the verified token lets them export
 	// BasePath goes before every path of ours in a link: empty, or "/stage".
 	BasePath string
 	// RequestID names the request in logs and problem documents.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -31,7 +32,7 @@ const sendGrace = time.Minute
 type CreateExport struct {
 	Jobs    *jobs.Store
 	Queue   *queue.Queue
-	Catalog dataset.Catalog
+	Catalog *dataset.Catalog
 	Quota   jobs.Quota // of each owner
 }
 
@@ -55,7 +56,7 @@ func (h *CreateExport) serve(w http.ResponseWriter, r *http.Request) error {
 // for under a key is the operation and the spec.
 func (h *CreateExport) take(w http.ResponseWriter, r *http.Request, spec export.Spec, key, operation string) error {
 	now := time.Now()
-	e, err := newExport(CallerOf(r).Owner, spec, h.Catalog[spec.Dataset], now)
+	e, err := newExport(CallerOf(r).Owner, spec, h.Catalog, now)
 	if err != nil {
 		return err
 	}
@@ -109,24 +110,31 @@ func writeValid(w http.ResponseWriter) error {
 
 // readSpec reads and checks the request of a create or an estimate. Its error
 // names every problem at once, with those that were found before.
-func readSpec(w http.ResponseWriter, r *http.Request, catalog dataset.Catalog, problems []export.FieldError) (spec export.Spec, validateOnly bool, err error) {
+func readSpec(w http.ResponseWriter, r *http.Request, catalog *dataset.Catalog, problems []export.FieldError) (spec export.Spec, validateOnly bool, err error) {
 	body, err := readBody(w, r)
 	if err != nil {
 		return export.Spec{}, false, err
 	}
-	request, more, err := decodeCreate(body)
+	request, more, err := decodeCreate(body, catalog.Datasets()[0].Name)
 	if err != nil {
 		return export.Spec{}, false, err
 	}
 	problems = append(problems, more...)
-	spec, more = catalog.Spec(request.Request)
-	if problems = append(problems, more...); len(problems) > 0 {
+	spec, err = catalog.Spec(request.Request, CallerOf(r).Access)
+	if e, ok := errors.AsType[*export.Error](err); ok && e.Code == export.InvalidRequest {
+		problems = append(problems, e.Fields...)
+	} else if err != nil {
+		return export.Spec{}, false, err
+	}
+	if len(problems) > 0 {
 		return export.Spec{}, false, invalid(problems...)
 	}
 	return spec, request.validateOnly, nil
 }
 
-func newExport(owner string, spec export.Spec, d dataset.Dataset, now time.Time) (export.Export, error) {
+// newExport makes the record of an export whose dataset is in the catalog.
+func newExport(owner string, spec export.Spec, catalog *dataset.Catalog, now time.Time) (export.Export, error) {
+	d, _ := catalog.Find(spec.Dataset)
 	id, err := uuid.NewV7()
 	if err != nil {
 		return export.Export{}, err

@@ -19,8 +19,6 @@ import (
 // maxBody bounds a request's body, in bytes.
 const maxBody = 16 << 10
 
-const defaultDataset = "users"
-
 // createRequest is the request of POST /exports/csv.
 type createRequest struct {
 	dataset.Request
@@ -29,7 +27,8 @@ type createRequest struct {
 
 // decodeCreate reads the request of POST /exports/csv. It returns every
 // problem of its form at once; what the values mean is the dataset's to check.
-func decodeCreate(body []byte) (createRequest, []export.FieldError, error) {
+// A request that names no dataset is for defaultDataset.
+func decodeCreate(body []byte, defaultDataset string) (createRequest, []export.FieldError, error) {
 	fields, err := object(body)
 	if err != nil {
 		return createRequest{}, nil, err
@@ -106,7 +105,7 @@ func decodeFilters(value json.RawMessage) ([]dataset.GivenFilter, []export.Field
 		case repeated(fields, i):
 			problems = append(problems, export.FieldError{Field: "filters." + f.name, Message: "is given twice"})
 		case !ok:
-			problems = append(problems, export.FieldError{Field: "filters." + f.name, Message: "must be a string, a number, or a list of those"})
+			problems = append(problems, export.FieldError{Field: "filters." + f.name, Message: "must be a string, a number, true or false, or a list of those"})
 		default:
 			filters = append(filters, filter)
 		}
@@ -133,6 +132,8 @@ func decodeFilter(f field) (filter dataset.GivenFilter, ok bool) {
 			filter.Values = append(filter.Values, dataset.Value{Text: v})
 		case json.Number:
 			filter.Values = append(filter.Values, dataset.Value{Text: v.String(), IsNumber: true})
+		case bool:
+			filter.Values = append(filter.Values, dataset.Value{Text: strconv.FormatBool(v), IsBoolean: true})
 		default:
 			return filter, false
 		}

@@ -19,7 +19,7 @@ type EstimateExport struct {
 	// Source returns the database. It is asked for at the first estimate: what
 	// is refused before needs no secret.
 	Source  func(context.Context) (*source.Source, error)
-	Catalog dataset.Catalog
+	Catalog *dataset.Catalog
 }
 
 func (h *EstimateExport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -39,7 +39,8 @@ func (h *EstimateExport) serve(w http.ResponseWriter, r *http.Request) error {
 	if validateOnly {
 		return writeValid(w)
 	}
-	selection, err := h.Catalog.Resolve(spec, h.Catalog[spec.Dataset].Fingerprint())
+	d, _ := h.Catalog.Find(spec.Dataset) // the spec is of the same catalog
+	selection, err := h.Catalog.Resolve(spec, d.Fingerprint())
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,10 @@ type Config struct {
 	Connections       int           `env:"EXPORT_CONNECTIONS" envDefault:"2"`
 	FileTTL           time.Duration `env:"FILE_TTL" envDefault:"168h"`
 	PresignTTL        time.Duration `env:"PRESIGN_TTL" envDefault:"10m"`
-	LogLevel          slog.Level    `env:"LOG_LEVEL" envDefault:"info"`
+	// Datasets names the catalog: the path of a file, or s3://BUCKET/KEY; empty
+	// for the one that the service comes with.
+	Datasets string     `env:"DATASETS"`
+	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info"`
 }
 
 // Setting names a setting that a function can't do without.

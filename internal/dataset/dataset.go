@@ -1,37 +1,76 @@
-// Package dataset is the catalog of what can be exported. It checks what a
-// caller asks for and brings it into normal form, and it turns a spec into a
-// selection of plain values: relation, columns, predicates, key. It knows no
-// SQL: that is package source's.
+// Package dataset is the catalog of what can be exported, and by whom. It
+// checks what a caller asks for and brings it into normal form, and it turns a
+// spec into a selection of plain values: relation, columns, predicates, key. It
+// knows no SQL: that is package source's.
 package dataset
 
 import (
 	"crypto/sha256"
+	_ "embed"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"slices"
+	"sync"
+	"time"
 
 	"csvexport/internal/export"
 )
 
 // Dataset is one thing that can be exported: a relation, and what of it.
 type Dataset struct {
-	Name     string   `json:"name"`
-	Relation Relation `json:"relation"`
-	// Key is a unique, NOT NULL key: the order of the rows in the file.
-	Key     []string `json:"key"`
-	Columns []Column `json:"columns"`
-	Filters []Filter `json:"filters"`
+	Name        string
+	Description string
+	Relation    Relation
+	// Key is a unique, NOT NULL key of the relation's columns: the order of the
+	// rows in the file. Empty for none.
+	Key []string
+	// Order is export.ByKey or export.Physical; empty for the one that is
+	// faster, by key if that isn't known.
+	Order   export.Order
+	Columns []Column // in the file's order
+	Filters []Filter
+	// Requires is the scope that a caller needs for the dataset; empty for none.
+	Requires string
+	Rows     RowScope
+	Limits   Limits
 }
 
 // Relation names a table or view in the database.
 type Relation struct {
-	Schema string `json:"schema"`
-	Name   string `json:"name"`
+	Schema string
+	Name   string
 }
 
-// Column is a column of the relation under the name that it has in the file.
+// Column is a column of the file.
 type Column struct {
-	Name string `json:"name"`
+	Name   string // in the file
+	Column string // of the relation; empty for the same
+	// Requires is the scope that a caller needs for the column; empty for none.
+	Requires string
+}
+
+// Source is the name of the relation's column.
+func (c Column) Source() string {
+	if c.Column == "" {
+		return c.Name
+	}
+	return c.Column
+}
+
+// RowScope leaves each caller only the rows whose Column equals a value of
+// the caller's Claim. Its zero value leaves everybody all rows.
+type RowScope struct {
+	Column string // of the relation
+	Claim  string
+}
+
+// Limits bound one export; 0 is no limit. They aren't part of what a file is,
+// so those of the time when an export runs count.
+type Limits struct {
+	Rows  int64
+	Bytes int64         // of the file as it is stored
+	Age   time.Duration // of the snapshot while rows are read
 }
 
 // Selection is what a spec asks of a dataset, resolved: everything that is
@@ -41,121 +80,79 @@ type Selection struct {
 	Columns    []Column    // in the file's order
 	Predicates []Predicate // all of which a row must meet
 	Key        []string    // the rows' order
-	Format     export.Format
+	// Order is export.ByKey or export.Physical; empty for the one that is faster.
+	Order  export.Order
+	Format export.Format
+	Limits Limits
 }
 
-// Catalog holds the datasets by name.
-type Catalog map[string]Dataset
+// Catalog holds one or more datasets. It doesn't change.
+type Catalog struct{ datasets []Dataset }
+
+// New returns a catalog of datasets that are known to be right; Parse is for
+// those that a person wrote. It panics if there are none, or two of one name.
+func New(datasets ...Dataset) *Catalog {
+	c := &Catalog{datasets: datasets}
+	if len(datasets) == 0 {
+		panic("a catalog of no datasets")
+	}
+	for i, d := range datasets {
+		if slices.IndexFunc(datasets, func(other Dataset) bool { return other.Name == d.Name }) != i {
+			panic("two datasets of the name " + d.Name)
+		}
+	}
+	return c
+}
+
+//go:embed default.yaml
+var defaultText []byte
+
+var defaultCatalog = sync.OnceValue(func() *Catalog {
+	c, err := Parse("default.yaml", defaultText)
+	if err != nil { // the tests read it
+		panic(err)
+	}
+	return c
+})
 
 // Default is the catalog that the service comes with.
-func Default() Catalog {
-	users := Dataset{
-		Name:     "users",
-		Relation: Relation{Schema: "public", Name: "users"},
-		Key:      []string{"id"},
-		Columns: []Column{
-			{"id"},
-			{"name"},
-			{"email"},
-			{"signup_date"},
-			{"country_code"},
-			{"subscription_tier"},
-			{"lifetime_value"},
-		},
-		Filters: []Filter{
-			{Name: "country_code", Column: "country_code", Operator: In, Type: Text, Pattern: "^[A-Z]{2}$", Hint: "two capital letters"},
-			{Name: "subscription_tier", Column: "subscription_tier", Operator: In, Type: Text, MaxLength: 50},
-			{Name: "lifetime_value_min", Column: "lifetime_value", Operator: AtLeast, Type: Decimal},
-			{Name: "lifetime_value_max", Column: "lifetime_value", Operator: AtMost, Type: Decimal},
-			{Name: "signup_date_from", Column: "signup_date", Operator: AtLeast, Type: Timestamp},
-			{Name: "signup_date_to", Column: "signup_date", Operator: AtMost, Type: Timestamp},
-		},
-	}
-	return Catalog{users.Name: users}
-}
+func Default() *Catalog { return defaultCatalog() }
 
-// Request is what a caller asks for.
-type Request struct {
-	Dataset string
-	Filters []GivenFilter
-	Columns []string // nil for all
-	// Format is nil for the default.
-	Format *export.Format
-	// FileName is nil for a name of the dataset and the time.
-	FileName *string
-}
+// Datasets returns all datasets in the catalog's order. A request that names
+// none is for the first.
+func (c *Catalog) Datasets() []Dataset { return slices.Clone(c.datasets) }
 
-// Spec checks a request and returns its normal form, or every problem that it
-// has.
-func (c Catalog) Spec(r Request) (export.Spec, []export.FieldError) {
-	d, ok := c[r.Dataset]
-	if !ok {
-		return export.Spec{}, []export.FieldError{{Field: "dataset", Message: "there is no dataset of this name"}}
+// Find returns the dataset of that name.
+func (c *Catalog) Find(name string) (Dataset, bool) {
+	i := slices.IndexFunc(c.datasets, func(d Dataset) bool { return d.Name == name })
+	if i < 0 {
+		return Dataset{}, false
 	}
-	filters, problems := d.normalize(r.Filters)
-	columns, more := d.normalizeColumns(r.Columns)
-	problems = append(problems, more...)
-	format, more := normalizeFormat(r.Format)
-	problems = append(problems, more...)
-	fileName, more := normalizeFileName(r.FileName, format)
-	return export.Spec{Dataset: d.Name, Filters: filters, Columns: columns, Format: format, FileName: fileName}, append(problems, more...)
-}
-
-// normalizeColumns checks the names of columns. All of them in the dataset's
-// order are the same as none.
-func (d Dataset) normalizeColumns(names []string) ([]string, []export.FieldError) {
-	var problems []export.FieldError
-	for i, name := range names {
-		switch {
-		case !slices.Contains(d.columnNames(), name):
-			problems = append(problems, export.FieldError{Field: "columns", Message: "there is no column " + quote(name)})
-		case slices.Contains(names[:i], name):
-			problems = append(problems, export.FieldError{Field: "columns", Message: quote(name) + " is named twice"})
-		}
-	}
-	if slices.Equal(names, d.columnNames()) {
-		return nil, nil
-	}
-	return names, problems
-}
-
-func (d Dataset) columnNames() []string {
-	names := make([]string, len(d.Columns))
-	for i, c := range d.Columns {
-		names[i] = c.Name
-	}
-	return names
-}
-
-// Resolve returns what a spec selects. It was right when it was made, for the
-// dataset's definition of that fingerprint: the error is DatasetChanged when
-// the definition is another now.
-func (c Catalog) Resolve(spec export.Spec, fingerprint string) (Selection, error) {
-	d, ok := c[spec.Dataset]
-	if !ok || d.Fingerprint() != fingerprint {
-		return Selection{}, export.Errorf(export.DatasetChanged, "The dataset's definition changed after the export was requested. Please request it again.")
-	}
-	sel := Selection{Relation: d.Relation, Columns: d.Columns, Key: d.Key, Format: spec.FormatOrDefault()}
-	if spec.Columns != nil {
-		sel.Columns = make([]Column, len(spec.Columns))
-		for i, name := range spec.Columns {
-			sel.Columns[i] = d.Columns[slices.Index(d.columnNames(), name)]
-		}
-	}
-	for _, f := range d.Filters {
-		if values, given := spec.Filters[f.Name]; given {
-			sel.Predicates = append(sel.Predicates, f.predicate(values))
-		}
-	}
-	return sel, nil
+	return c.datasets[i], true
 }
 
 // Fingerprint identifies the dataset's definition: it changes when anything
-// changes that could change a file.
+// changes that could change a file, or whose rows are in it.
 func (d Dataset) Fingerprint() string {
-	b, err := json.Marshal(d)
-	if err != nil { // strings and slices of strings always encode
-		panic(err)
+	type column struct{ Name, Source string }
+	type filter struct {
+		Name, Column string
+		Operator     Operator
+		Type         Type
+		MaxLength    int
+		Pattern      string
+	}
+	columns := make([]column, len(d.Columns))
+	for i, c := range d.Columns {
+		columns[i] = column{c.Name, c.Source()}
+	}
+	filters := make([]filter, len(d.Filters))
+	for i, f := range d.Filters {
+		filters[i] = filter{f.Name, f.Column, f.Operator, f.Type, f.MaxLength, f.pattern()}
+	}
+	b, err := json.Marshal([]any{d.Name, d.Relation, d.Key, d.Order, columns, filters, d.Rows})
+	if err != nil { // strings and numbers always encode
+		panic(fmt.Sprintf("fingerprint of %s: %v", d.Name, err))
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])

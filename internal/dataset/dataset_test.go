@@ -1,6 +1,8 @@
 package dataset_test
 
 import (
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,6 +20,23 @@ func filter(name string, values ...string) dataset.GivenFilter {
 		f.Values = append(f.Values, dataset.Value{Text: text, IsNumber: isNumber})
 	}
 	return f
+}
+
+// specOf returns the default catalog's spec of a request, and the problems of
+// one that it refuses.
+func specOf(r dataset.Request) (export.Spec, []export.FieldError) {
+	spec, err := dataset.Default().Spec(r, dataset.Access{})
+	if e, ok := errors.AsType[*export.Error](err); ok && e.Code == export.InvalidRequest {
+		return spec, e.Fields
+	} else if err != nil {
+		panic(err)
+	}
+	return spec, nil
+}
+
+func users() dataset.Dataset {
+	d, _ := dataset.Default().Find("users")
+	return d
 }
 
 func TestCatalog_Spec(t *testing.T) {
@@ -66,7 +85,7 @@ func TestCatalog_Spec(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.request.Dataset, test.want.Dataset = "users", "users"
-			got, problems := dataset.Default().Spec(test.request)
+			got, problems := specOf(test.request)
 			if len(problems) > 0 {
 				t.Fatalf("problems %v", problems)
 			}
@@ -114,7 +133,7 @@ func TestCatalog_Spec_refuses(t *testing.T) {
 		{filter("signup_date_to", "9999-12-31"), "must be a date"},
 		{filter("signup_date_to", "infinity"), "must be a date"},
 	} {
-		_, problems := dataset.Default().Spec(dataset.Request{Dataset: "users", Filters: []dataset.GivenFilter{test.filter}})
+		_, problems := specOf(dataset.Request{Dataset: "users", Filters: []dataset.GivenFilter{test.filter}})
 		if len(problems) != 1 || problems[0].Field != "filters."+test.filter.Name || !strings.Contains(problems[0].Message, test.says) {
 			t.Errorf("%+v: problems %v, want one that says %q", test.filter, problems, test.says)
 		}
@@ -128,7 +147,7 @@ func TestCatalog_Spec_refusesEmptyRanges(t *testing.T) {
 		{filter("signup_date_from", "2024-01-02"), filter("signup_date_to", "2024-01-01")},
 		{filter("signup_date_from", "2024-01-01T10:00:00.5Z"), filter("signup_date_to", "2024-01-01T10:00:00Z")},
 	} {
-		_, problems := dataset.Default().Spec(dataset.Request{Dataset: "users", Filters: []dataset.GivenFilter{test.high, test.low}})
+		_, problems := specOf(dataset.Request{Dataset: "users", Filters: []dataset.GivenFilter{test.high, test.low}})
 		want := []export.FieldError{{Field: "filters." + test.high.Name, Message: "is less than " + test.low.Name}}
 		if diff := cmp.Diff(want, problems); diff != "" {
 			t.Errorf("problems (-want +got):\n%s", diff)
@@ -138,7 +157,7 @@ func TestCatalog_Spec_refusesEmptyRanges(t *testing.T) {
 
 // A caller learns everything at once.
 func TestCatalog_Spec_namesEveryProblem(t *testing.T) {
-	_, problems := dataset.Default().Spec(dataset.Request{
+	_, problems := specOf(dataset.Request{
 		Dataset: "users", Filters: []dataset.GivenFilter{filter("country_code", "x"), filter("nope", "1")},
 		Columns: []string{"id", "id", `x"; DROP TABLE users`},
 	})
@@ -149,14 +168,14 @@ func TestCatalog_Spec_namesEveryProblem(t *testing.T) {
 	if diff := cmp.Diff([]string{"filters.country_code", "filters.nope", "columns", "columns"}, fields); diff != "" {
 		t.Errorf("fields (-want +got):\n%s", diff)
 	}
-	if _, problems := dataset.Default().Spec(dataset.Request{Dataset: "orders"}); len(problems) != 1 || problems[0].Field != "dataset" {
+	if _, problems := specOf(dataset.Request{Dataset: "orders"}); len(problems) != 1 || problems[0].Field != "dataset" {
 		t.Errorf("unknown dataset: problems %v", problems)
 	}
 }
 
 func TestCatalog_Resolve(t *testing.T) {
 	catalog := dataset.Default()
-	fingerprint := catalog["users"].Fingerprint()
+	fingerprint := users().Fingerprint()
 	got, err := catalog.Resolve(export.Spec{
 		Dataset: "users", Columns: []string{"email"},
 		Filters: map[string][]string{"signup_date_to": {"2024-12-31"}, "country_code": {"DE", "US"}},
@@ -168,8 +187,8 @@ func TestCatalog_Resolve(t *testing.T) {
 		Relation: dataset.Relation{Schema: "public", Name: "users"}, Key: []string{"id"}, Columns: []dataset.Column{{Name: "email"}},
 		Format: export.DefaultFormat(),
 		Predicates: []dataset.Predicate{
-			{Column: "country_code", Operator: dataset.In, Values: []string{"DE", "US"}},
-			{Column: "signup_date", Operator: dataset.Before, Values: []string{"2025-01-01T00:00:00Z"}},
+			{Column: "country_code", Operator: dataset.In, Type: dataset.Text, Values: []string{"DE", "US"}},
+			{Column: "signup_date", Operator: dataset.Before, Type: dataset.Timestamp, Values: []string{"2025-01-01T00:00:00Z"}},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -183,8 +202,8 @@ func TestCatalog_Resolve(t *testing.T) {
 }
 
 func TestDataset_Fingerprint(t *testing.T) {
-	base := dataset.Default()["users"]
-	if again := dataset.Default()["users"]; base.Fingerprint() != again.Fingerprint() {
+	base := users()
+	if again := users(); base.Fingerprint() != again.Fingerprint() {
 		t.Error("equal definitions have different fingerprints")
 	}
 	for name, change := range map[string]func(*dataset.Dataset){
@@ -192,11 +211,33 @@ func TestDataset_Fingerprint(t *testing.T) {
 		"key":      func(d *dataset.Dataset) { d.Key = []string{"email"} },
 		"columns":  func(d *dataset.Dataset) { d.Columns = d.Columns[1:] },
 		"filters":  func(d *dataset.Dataset) { d.Filters = d.Filters[1:] },
+		"order":    func(d *dataset.Dataset) { d.Order = export.ByKey },
+		"rows":     func(d *dataset.Dataset) { d.Rows = dataset.RowScope{Column: "country_code", Claim: "country"} },
+		"claim":    func(d *dataset.Dataset) { d.Rows.Claim = "country" },
+		"source": func(d *dataset.Dataset) {
+			d.Columns = append([]dataset.Column{{Name: "id", Column: "x"}}, d.Columns[1:]...)
+		},
+		"filter's column": func(d *dataset.Dataset) {
+			d.Filters = slices.Clone(d.Filters)
+			d.Filters[0].Column = "subscription_tier"
+		},
 	} {
 		changed := base
 		change(&changed)
 		if changed.Fingerprint() == base.Fingerprint() {
 			t.Errorf("other %s have the same fingerprint", name)
+		}
+	}
+	for name, change := range map[string]func(*dataset.Dataset){
+		"description": func(d *dataset.Dataset) { d.Description = "another" },
+		"requires":    func(d *dataset.Dataset) { d.Requires = "x" },
+		"column's":    func(d *dataset.Dataset) { d.Columns = slices.Clone(d.Columns); d.Columns[0].Requires = "x" },
+		"limits":      func(d *dataset.Dataset) { d.Limits.Rows = 5 },
+	} {
+		changed := base
+		change(&changed)
+		if changed.Fingerprint() != base.Fingerprint() {
+			t.Errorf("another %s makes another fingerprint", name)
 		}
 	}
 }

@@ -6,36 +6,37 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"csvexport/internal/export"
 )
 
 // Filter is one way to choose rows by a column.
 type Filter struct {
-	Name     string   `json:"name"`
-	Column   string   `json:"column"`
-	Operator Operator `json:"operator"`
-	Type     Type     `json:"type"`
+	Name     string // in a request
+	Column   string // of the relation
+	Operator Operator
+	Type     Type
 
-	// For Text: at most so many characters (0: any number), and of the form
-	// of the regular expression Pattern, which Hint puts in words.
-	MaxLength int    `json:"maxLength,omitempty"`
-	Pattern   string `json:"pattern,omitempty"`
-	Hint      string `json:"hint,omitempty"`
+	// For Text: at most so many characters (0: any number), and, for a whole
+	// value, what Pattern matches (nil: anything), which Hint puts in words.
+	MaxLength int
+	Pattern   *regexp.Regexp
+	Hint      string
 }
 
 // Operator says how a row's value stands to the filter's.
 type Operator string
 
-// The operators. All but In take one value.
+// The operators. In takes one value or a list, the others one value.
 const (
+	Equals  Operator = "equals"
 	In      Operator = "in"       // equal to one of them
 	AtLeast Operator = "at_least" // the same or greater
 	AtMost  Operator = "at_most"  // the same or less
-	Before  Operator = "before"   // less; made of AtMost and a whole day
+	Prefix  Operator = "prefix"   // begins with it
+	IsNull  Operator = "is_null"  // has no value, or has one
+	Before  Operator = "before"   // less; only of predicates: made of AtMost and a whole day
 )
 
 // Type says what a filter's values are.
@@ -44,7 +45,11 @@ type Type string
 // The types.
 const (
 	Text      Type = "text"
+	Integer   Type = "integer"   // of 64 bits
 	Decimal   Type = "decimal"   // exact, of at most maxDigits digits
+	Boolean   Type = "boolean"   // JSON's
+	UUID      Type = "uuid"      // in lower case
+	Date      Type = "date"      // a day
 	Timestamp Type = "timestamp" // a date, or a time as RFC 3339 has it
 )
 
@@ -60,30 +65,47 @@ type GivenFilter struct {
 	IsList bool
 }
 
-// Value is a JSON string or number; Text is a number's text as it was written.
+// Value is a JSON string, number or boolean; Text is a number's or boolean's
+// text as it was written.
 type Value struct {
-	Text     string
-	IsNumber bool
+	Text      string
+	IsNumber  bool
+	IsBoolean bool
 }
 
 // Predicate is a condition that a column's value must meet.
 type Predicate struct {
-	Column   string
+	Column   string // of the relation
 	Operator Operator
-	Values   []string // as Postgres reads them for the column's type
+	// Type is the values'; empty for whatever the column's type reads.
+	Type Type
+	// Values are as Postgres reads them for the column's type; of IsNull one,
+	// "true" or "false"; of Prefix one, in which every character is only itself.
+	Values []string
 }
-
-const day = "2006-01-02"
 
 // predicate is the filter with values in normal form.
 func (f Filter) predicate(values []string) Predicate {
-	if f.Type == Timestamp && f.Operator == AtMost {
+	p := Predicate{Column: f.Column, Operator: f.Operator, Type: f.Type, Values: values}
+	switch {
+	case f.Operator == Equals:
+		p.Operator = In
+	case f.Type == Timestamp && f.Operator == AtMost:
 		if date, err := time.Parse(day, values[0]); err == nil {
-			return Predicate{Column: f.Column, Operator: Before, Values: []string{formatTime(date.AddDate(0, 0, 1))}}
+			p.Operator, p.Values = Before, []string{formatTime(date.AddDate(0, 0, 1))}
 		}
 	}
-	return Predicate{Column: f.Column, Operator: f.Operator, Values: values}
+	return p
 }
+
+func (f Filter) pattern() string {
+	if f.Pattern == nil {
+		return ""
+	}
+	return f.Pattern.String()
+}
+
+func (f Filter) takesBooleans() bool { return f.Type == Boolean || f.Operator == IsNull }
 
 // normalize checks the given filters and returns their values in normal form.
 func (d Dataset) normalize(given []GivenFilter) (map[string][]string, []export.FieldError) {
@@ -120,98 +142,6 @@ func (d Dataset) normalize(given []GivenFilter) (map[string][]string, []export.F
 	return filters, append(problems, d.emptyRanges(filters)...)
 }
 
-// normalize returns the values in normal form, each once and in order, or
-// what is wrong with one of them.
-func (f Filter) normalize(given []Value) (values []string, problem string) {
-	for _, v := range given {
-		text, ok := "", false
-		switch f.Type {
-		case Text:
-			text, ok = v.Text, !v.IsNumber && f.textFits(v.Text)
-		case Decimal:
-			text, ok = normalDecimal(v.Text)
-		case Timestamp:
-			text, ok = f.normalTime(v)
-		}
-		if !ok {
-			return nil, f.wanted()
-		}
-		values = append(values, text)
-	}
-	slices.Sort(values)
-	return slices.Compact(values), ""
-}
-
-// wanted says which values the filter takes.
-func (f Filter) wanted() string {
-	switch {
-	case f.Type == Decimal:
-		return fmt.Sprintf("must be a decimal number without an exponent, of at most %d digits", maxDigits)
-	case f.Type == Timestamp:
-		return "must be a date such as 2024-12-31, or a time such as 2024-12-31T18:30:00Z, in the years 1 to 9999 and exact to the microsecond"
-	case f.Hint != "":
-		return "must be " + f.Hint
-	case f.MaxLength > 0:
-		return fmt.Sprintf("must be a text of 1 to %d characters", f.MaxLength)
-	default:
-		return "must be a text"
-	}
-}
-
-func (f Filter) textFits(s string) bool {
-	switch {
-	case s == "" || strings.ContainsRune(s, 0): // Postgres has no text with a zero byte
-		return false
-	case f.MaxLength > 0 && utf8.RuneCountInString(s) > f.MaxLength:
-		return false
-	default:
-		return f.Pattern == "" || regexp.MustCompile(f.Pattern).MatchString(s)
-	}
-}
-
-var decimalForm = regexp.MustCompile(`^(-?)0*([0-9]+?)(?:\.([0-9]*?)0*)?$`)
-
-// normalDecimal returns a decimal without needless zeros.
-func normalDecimal(s string) (string, bool) {
-	m := decimalForm.FindStringSubmatch(s)
-	if m == nil || strings.HasSuffix(s, ".") || len(s) > 2*maxDigits {
-		return "", false
-	}
-	sign, whole, fraction := m[1], m[2], m[3]
-	if len(whole)+len(fraction) > maxDigits {
-		return "", false
-	}
-	if fraction != "" {
-		whole += "." + fraction
-	}
-	if whole == "0" {
-		sign = ""
-	}
-	return sign + whole, true
-}
-
-// normalTime returns a time in UTC. A date alone begins its day, except for
-// AtMost, where it stands for the whole day and stays a date.
-func (f Filter) normalTime(v Value) (string, bool) {
-	if v.IsNumber {
-		return "", false
-	}
-	if date, err := time.Parse(day, v.Text); err == nil && date.Year() > 0 {
-		if f.Operator == AtMost {
-			return v.Text, date.AddDate(0, 0, 1).Year() <= 9999
-		}
-		return formatTime(date), true
-	}
-	t, err := time.Parse(time.RFC3339Nano, v.Text)
-	t = t.UTC()
-	if err != nil || t.Year() < 1 || t.Year() > 9999 || t.Nanosecond()%1000 != 0 || strings.Contains(v.Text, ",") {
-		return "", false
-	}
-	return formatTime(t), true
-}
-
-func formatTime(t time.Time) string { return t.Format("2006-01-02T15:04:05.999999Z") }
-
 // emptyRanges finds the columns whose least value is above the greatest: no
 // row could ever match.
 func (d Dataset) emptyRanges(filters map[string][]string) []export.FieldError {
@@ -233,15 +163,19 @@ func (d Dataset) emptyRanges(filters map[string][]string) []export.FieldError {
 
 // above reports whether low is beyond what the upper bound allows.
 func above(t Type, low string, high Predicate) bool {
-	if t == Decimal {
+	switch t {
+	case Integer, Decimal:
 		a, okA := new(big.Rat).SetString(low)
 		b, okB := new(big.Rat).SetString(high.Values[0])
 		return okA && okB && a.Cmp(b) > 0
+	case Date:
+		return low > high.Values[0] // years have four digits
+	default:
+		// Times in normal form are compared as times: fractions have no fixed width.
+		a, errA := time.Parse(time.RFC3339Nano, low)
+		b, errB := time.Parse(time.RFC3339Nano, high.Values[0])
+		return errA == nil && errB == nil && (a.After(b) || high.Operator == Before && a.Equal(b))
 	}
-	// Times in normal form are compared as times: fractions have no fixed width.
-	a, errA := time.Parse(time.RFC3339Nano, low)
-	b, errB := time.Parse(time.RFC3339Nano, high.Values[0])
-	return errA == nil && errB == nil && (a.After(b) || high.Operator == Before && a.Equal(b))
 }
 
 // quote shows a caller's own word in a message, shortened.

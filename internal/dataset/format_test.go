@@ -38,14 +38,14 @@ func TestCatalog_Spec_format(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			catalog := dataset.Default()
-			spec, problems := catalog.Spec(dataset.Request{Dataset: "users", Format: test.given})
+			spec, problems := specOf(dataset.Request{Dataset: "users", Format: test.given})
 			if diff := cmp.Diff(test.want, spec.Format); diff != "" || len(problems) > 0 {
 				t.Errorf("format (-want +got):\n%s%v", diff, problems)
 			}
 			if test.given != nil && spec.Format == test.given {
 				t.Error("the spec's format is the request's own")
 			}
-			sel, err := catalog.Resolve(spec, catalog["users"].Fingerprint())
+			sel, err := catalog.Resolve(spec, users().Fingerprint())
 			if diff := cmp.Diff(spec.FormatOrDefault(), sel.Format); err != nil || diff != "" {
 				t.Errorf("the selection's format (-want +got):\n%s%v", diff, err)
 			}
@@ -94,7 +94,7 @@ func TestCatalog_Spec_refusesFormats(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, problems := dataset.Default().Spec(dataset.Request{Dataset: "users", Format: format(test.change)})
+			_, problems := specOf(dataset.Request{Dataset: "users", Format: format(test.change)})
 			if diff := cmp.Diff(test.want, problems); diff != "" {
 				t.Errorf("problems (-want +got):\n%s", diff)
 			}
@@ -157,7 +157,7 @@ func TestCatalog_Spec_fileName(t *testing.T) {
 		{"a.txt", plainFormat(), unpacked},
 		{"a.csv", zip, "gzip"}, // only the compression is wrong
 	} {
-		spec, problems := dataset.Default().Spec(dataset.Request{Dataset: "users", FileName: &test.name, Format: test.format})
+		spec, problems := specOf(dataset.Request{Dataset: "users", FileName: &test.name, Format: test.format})
 		switch {
 		case test.says == "" && (len(problems) > 0 || spec.FileName != test.name):
 			t.Errorf("%q: problems %v, the spec has %q", test.name, problems, spec.FileName)

@@ -142,9 +142,10 @@ func measure(ctx context.Context, cfg config.Config, opt options) (report, error
 // create records an export of all users, as POST /exports/csv does.
 func create(ctx context.Context, store *jobs.Store) (export.Export, error) {
 	now := time.Now()
+	users, _ := dataset.Default().Find("users")
 	e := export.Export{
 		ID: uuid.Must(uuid.NewV7()).String(), Owner: "anonymous", Spec: export.Spec{Dataset: "users"}, Token: uuid.NewString(),
-		DatasetFingerprint: dataset.Default()["users"].Fingerprint(), Status: export.Processing, Phase: export.Queued,
+		DatasetFingerprint: users.Fingerprint(), Status: export.Processing, Phase: export.Queued,
 		CreatedAt: now, DueAt: now.Add(timeout),
 	}
 	return e, store.Create(ctx, e)

@@ -36,6 +36,9 @@ const (
 	StorageRejected   Code = "storage_rejected"   // S3 refuses the file: a missing bucket, no permission
 	TimeLimit         Code = "time_limit"         // the rows can't be read within a function's time
 	FileTooLarge      Code = "file_too_large"     // the file is, or will be, larger than an object in S3 may be
+	RowLimit          Code = "row_limit"          // more rows than the dataset's limit
+	ByteLimit         Code = "byte_limit"         // a larger file than the dataset's limit
+	AgeLimit          Code = "age_limit"          // the snapshot got older than the dataset's limit
 	AttemptsExhausted Code = "attempts_exhausted" // every attempt failed for a passing reason
 
 	SourceUnavailable  Code = "source_unavailable"  // Postgres can't be reached or ended the query
@@ -48,7 +51,7 @@ const (
 // known to be permanent counts as passing, until the attempts are spent.
 func (c Code) Permanent() bool {
 	switch c {
-	case InvalidRequest, DatasetChanged, SourceRejected, StorageRejected, TimeLimit, FileTooLarge, AttemptsExhausted:
+	case InvalidRequest, DatasetChanged, SourceRejected, StorageRejected, TimeLimit, FileTooLarge, RowLimit, ByteLimit, AgeLimit, AttemptsExhausted:
 		return true
 	default:
 		return false

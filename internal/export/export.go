@@ -64,6 +64,10 @@ type Spec struct {
 	Filters map[string][]string `json:"filters,omitempty"`
 	// Columns are the file's columns in their order; nil for the dataset's.
 	Columns []string `json:"columns,omitempty"`
+	// Rows are the values of the caller's claim that the dataset's rows are
+	// limited to; nil where they aren't. They come from the caller's verified
+	// token alone.
+	Rows []string `json:"rows,omitempty"`
 	// Format is nil for DefaultFormat; see FormatOrDefault.
 	Format *Format `json:"format,omitempty"`
 	// FileName is the name that the caller chose; empty for one of the

@@ -31,11 +31,12 @@ func TestCopy_allocations(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			format := export.DefaultFormat()
 			change(&format)
-			spec, problems := dataset.Default().Spec(dataset.Request{Dataset: "users", Format: &format})
-			if len(problems) > 0 {
-				t.Fatal(problems)
+			spec, err := dataset.Default().Spec(dataset.Request{Dataset: "users", Format: &format}, dataset.Access{})
+			if err != nil {
+				t.Fatal(err)
 			}
-			sel, err := dataset.Default().Resolve(spec, dataset.Default()["users"].Fingerprint())
+			users, _ := dataset.Default().Find("users")
+			sel, err := dataset.Default().Resolve(spec, users.Fingerprint())
 			if err != nil {
 				t.Fatal(err)
 			}

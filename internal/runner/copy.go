@@ -25,45 +25,58 @@ func (r *Runner) write(ctx context.Context, log *slog.Logger, e export.Export, s
 		return export.Result{}, bucket.Sealed{}, err
 	}
 	defer snap.Close(ctx)
-	reader, err := snap.Reader(ctx)
+	ctx, cancel := withAge(ctx, sel.Limits)
+	defer cancel()
+	total, err := r.read(ctx, log, e, snap, sel, upload, p)
 	if err != nil {
-		return export.Result{}, bucket.Sealed{}, err
-	}
-	defer reader.Close(ctx)
-	counted := r.count(ctx, log, snap, sel, p) // after the reader: where connections are few, it is the one to do without
-	defer counted.stop(ctx)
-	plan, err := reader.Plan(ctx, sel)
-	if err != nil {
-		return export.Result{}, bucket.Sealed{}, err
-	}
-	log.DebugContext(ctx, "first rows asked", "sinceClaimMs", time.Since(p.began).Milliseconds(), "ranges", len(plan.Ranges), "order", plan.Order)
-
-	var total rangeResult
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		return r.Jobs.RecordSnapshot(groupCtx, e, export.Snapshot{AsOf: snap.AsOf(), Order: plan.Order})
-	})
-	group.Go(func() (err error) {
-		total, err = r.copyAll(groupCtx, log, snap, readers{first: reader, spare: counted.spare, wanted: r.Connections}, plan, upload, p)
-		return err
-	})
-	if err := group.Wait(); err != nil {
-		return export.Result{}, bucket.Sealed{}, err
-	}
-	if n, ok := counted.result(); ok && plan.Exact && n != total.Rows {
-		return export.Result{}, bucket.Sealed{}, &export.Error{
-			Code: export.SourceUnavailable, Message: "The database's answers contradict each other.",
-			Err: fmt.Errorf("copied %d rows, counted %d in the same snapshot", total.Rows, n),
-		}
-	}
-	if err := reader.Unchanged(ctx, plan); err != nil {
-		return export.Result{}, bucket.Sealed{}, err
+		return export.Result{}, bucket.Sealed{}, aged(ctx, err)
 	}
 	sealed, err := upload.Seal()
 	return export.Result{
 		Rows: total.Rows, UncompressedBytes: total.Sum.Bytes,
 		Bytes: sealed.Size, CRC32: sealed.CRC32, Key: sealed.Key, UploadID: sealed.UploadID,
 	}, sealed, err
+}
+
+// read reads the snapshot's rows into the upload, within the dataset's limits.
+func (r *Runner) read(ctx context.Context, log *slog.Logger, e export.Export, snap *source.Snapshot, sel dataset.Selection, upload *bucket.Upload, p *progress,
+) (total rangeResult, err error) {
+	reader, err := snap.Reader(ctx)
+	if err != nil {
+		return rangeResult{}, err
+	}
+	defer reader.Close(ctx)
+	counted := r.count(ctx, log, snap, sel, p) // after the reader: where connections are few, it is the one to do without
+	defer counted.stop(ctx)
+	plan, err := reader.Plan(ctx, sel)
+	if err != nil {
+		return rangeResult{}, err
+	}
+	log.DebugContext(ctx, "first rows asked", "sinceClaimMs", time.Since(p.began).Milliseconds(), "ranges", len(plan.Ranges), "order", plan.Order)
+
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		return r.Jobs.RecordSnapshot(groupCtx, e, export.Snapshot{AsOf: snap.AsOf(), Order: plan.Order})
+	})
+	copied := make(chan struct{})
+	if plan.Exact {
+		group.Go(func() error { return counted.within(groupCtx, sel.Limits, copied) })
+	}
+	group.Go(func() (err error) {
+		defer close(copied)
+		total, err = r.copyAll(groupCtx, log, snap, readers{first: reader, spare: counted.spare, wanted: r.Connections}, plan, upload, p)
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return rangeResult{}, err
+	}
+	if n, ok := counted.result(); ok && plan.Exact && n != total.Rows {
+		return rangeResult{}, &export.Error{
+			Code: export.SourceUnavailable, Message: "The database's answers contradict each other.",
+			Err: fmt.Errorf("copied %d rows, counted %d in the same snapshot", total.Rows, n),
+		}
+	}
+	return total, reader.Unchanged(ctx, plan)
 }
 
 // rangeResult is what came of copying one range, or several in their order.
@@ -83,7 +96,7 @@ func (r *Runner) copyAll(ctx context.Context, log *slog.Logger, snap *source.Sna
 	upload *bucket.Upload, p *progress,
 ) (rangeResult, error) {
 	enc := encodingOf(plan.Selection.Format.Compression)
-	out := &limited{out: upload, limit: bucket.MaxSize, progress: p}
+	out := &limited{out: upload, limit: bucket.MaxSize, dataset: plan.Selection.Limits.Bytes, progress: p}
 	if _, err := out.Write(enc.header()); err != nil {
 		return rangeResult{}, err
 	}
@@ -191,12 +204,14 @@ func (c *copier) copyRange(ctx context.Context, reader *source.Reader, rng sourc
 			return rangeResult{}, err
 		}
 	}
-	rows := newRows(p, c.plan.Header(rng), &c.progress.rows)
+	rows := newRows(p, c.plan.Header(rng), &c.progress.rows, c.plan.Selection.Limits)
 	n, err := reader.Copy(ctx, c.plan, rng, rows)
 	if err != nil {
 		return rangeResult{}, err
 	}
-	rows.tell()
+	if err := rows.tell(); err != nil {
+		return rangeResult{}, err
+	}
 	sum, err := p.Close()
 	if err != nil {
 		return rangeResult{}, err

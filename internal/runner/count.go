@@ -47,6 +47,20 @@ func (c *count) run(ctx context.Context, snap *source.Snapshot, sel dataset.Sele
 	return nil
 }
 
+// within waits for the count, which may know before the copy does that there
+// are more rows than the dataset's limit. It waits no longer than for copied.
+func (c *count) within(ctx context.Context, limits dataset.Limits, copied <-chan struct{}) error {
+	select {
+	case <-c.done:
+		if c.err == nil && overRows(limits, c.rows) {
+			return rowLimit(limits)
+		}
+	case <-copied:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
 // result returns the count if it has finished well; it doesn't wait.
 func (c *count) result() (int64, bool) {
 	select {

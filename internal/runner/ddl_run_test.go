@@ -116,9 +116,9 @@ func (y *yard) reading(t *testing.T, p *pgProxy, schema string) fixture {
 		t.Fatal(err)
 	}
 	r.Source = src
-	r.Catalog = dataset.Catalog{"t": {
+	r.Catalog = dataset.New(dataset.Dataset{
 		Name: "t", Relation: dataset.Relation{Schema: schema, Name: "t"}, Key: []string{"id"}, Columns: []dataset.Column{{Name: "id"}, {Name: "v"}, {Name: "n"}},
-	}}
+	})
 	f.Runner = &r
 	return f
 }
@@ -128,7 +128,7 @@ func request(t *testing.T, f fixture) export.Export {
 	t.Helper()
 	e := export.Export{
 		ID: uuid.Must(uuid.NewV7()).String(), Owner: "anonymous", Spec: export.Spec{Dataset: "t"}, Token: uuid.NewString(),
-		DatasetFingerprint: f.Catalog["t"].Fingerprint(), Status: export.Processing, Phase: export.Queued,
+		DatasetFingerprint: f.Catalog.Datasets()[0].Fingerprint(), Status: export.Processing, Phase: export.Queued,
 		CreatedAt: time.Now(), DueAt: time.Now().Add(time.Minute),
 	}
 	if err := f.Jobs.Create(t.Context(), e); err != nil {

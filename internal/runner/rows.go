@@ -3,13 +3,16 @@ package runner
 import (
 	"io"
 	"sync/atomic"
+
+	"csvexport/internal/dataset"
 )
 
 // tellEvery is after how many bytes of rows the progress learns of them.
 const tellEvery = 64 << 10
 
-// rows counts rows as they pass.
+// rows counts rows as they pass, up to the dataset's limit.
 type rows struct {
+	limits dataset.Limits
 	out    io.Writer
 	count  int64         // rows that passed doesn't have yet
 	bytes  int           // theirs
@@ -18,8 +21,8 @@ type rows struct {
 
 // newRows returns a writer of the rows of one range. Where the range begins
 // with a header, the header isn't counted.
-func newRows(out io.Writer, header bool, passed *atomic.Int64) *rows {
-	r := &rows{out: out, passed: passed}
+func newRows(out io.Writer, header bool, passed *atomic.Int64, limits dataset.Limits) *rows {
+	r := &rows{out: out, passed: passed, limits: limits}
 	if header {
 		r.count = -1
 	}
@@ -34,13 +37,18 @@ func (r *rows) Write(p []byte) (int, error) {
 	}
 	r.count++
 	if r.bytes += len(p); r.bytes >= tellEvery {
-		r.tell()
+		return n, r.tell()
 	}
 	return n, nil
 }
 
-// tell adds the rows to passed; it must be called after the last one.
-func (r *rows) tell() {
-	r.passed.Add(r.count)
+// tell adds the rows to passed; it must be called after the last one. It fails
+// when the rows of all ranges are more than the limit.
+func (r *rows) tell() error {
+	passed := r.passed.Add(r.count)
 	r.count, r.bytes = 0, 0
+	if overRows(r.limits, passed) {
+		return rowLimit(r.limits)
+	}
+	return nil
 }

@@ -46,7 +46,7 @@ type Runner struct {
 	Queue       *queue.Queue
 	Bucket      *bucket.Bucket
 	Source      *source.Source
-	Catalog     dataset.Catalog
+	Catalog     *dataset.Catalog
 	Publisher   *publish.Publisher
 	Connections int    // that copy rows, beside the snapshot's
 	Worker      string // who this is, for the record

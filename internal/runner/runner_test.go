@@ -64,7 +64,7 @@ func newFixture(t *testing.T, database string) fixture {
 
 func (f fixture) create(t *testing.T) export.Export {
 	t.Helper()
-	d := dataset.Default()["users"]
+	d, _ := dataset.Default().Find("users")
 	e := export.Export{
 		ID: uuid.Must(uuid.NewV7()).String(), Owner: "anonymous", Spec: export.Spec{Dataset: "users"}, Token: uuid.NewString(),
 		DatasetFingerprint: d.Fingerprint(), Status: export.Processing, Phase: export.Queued,
@@ -195,9 +195,9 @@ func TestRunner_permanentFailure(t *testing.T) {
 func TestRunner_changedDataset(t *testing.T) {
 	f := newFixture(t, servertest.Database(t))
 	e := f.create(t)
-	d := f.Catalog["users"]
+	d, _ := f.Catalog.Find("users")
 	d.Relation.Name = "other"
-	f.Catalog["users"] = d
+	f.Catalog = dataset.New(d)
 	e = f.run(t, e.ID)
 	if e.Status != export.Failed || e.Failure.Code != export.DatasetChanged {
 		t.Errorf("status %s, failure %+v", e.Status, e.Failure)

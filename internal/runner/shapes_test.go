@@ -176,7 +176,7 @@ func (h hall) reading(t *testing.T, url string, d dataset.Dataset) fixture {
 		t.Fatal(err)
 	}
 	f, r := h.fixture, *h.Runner
-	r.Source, r.Catalog = src, dataset.Catalog{d.Name: d}
+	r.Source, r.Catalog = src, dataset.New(d)
 	f.Runner = &r
 	return f
 }

@@ -26,7 +26,8 @@ func TestCopier_spareReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := t.Context()
-	sel, err := dataset.Default().Resolve(export.Spec{Dataset: "users"}, dataset.Default()["users"].Fingerprint())
+	users, _ := dataset.Default().Find("users")
+	sel, err := dataset.Default().Resolve(export.Spec{Dataset: "users"}, users.Fingerprint())
 	if err != nil {
 		t.Fatal(err)
 	}

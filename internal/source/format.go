@@ -3,8 +3,6 @@ package source
 import (
 	"io"
 
-	"github.com/jackc/pgx/v5"
-
 	"csvexport/internal/export"
 )
 
@@ -40,14 +38,14 @@ func optionsSQL(f export.Format, header bool) string {
 //     The characters are all below A: that comparison spares most values the
 //     dearer one.
 //
-// Its name is the column's, so an ORDER BY of that name alone would sort by
-// what is written: say it with the table's name.
-func guardSQL(column string) string {
-	name := pgx.Identifier{column}.Sanitize()
+// Its name is as, which may be a column's, so an ORDER BY of that name alone
+// would sort by what is written: say it with the table's name.
+func guardSQL(column, as string) string {
+	name := columnSQL(column)
 	text := name + "::text"
 	return "CASE WHEN " + name + " IS NOT NULL THEN concat(CASE WHEN " +
 		text + ` COLLATE "C" < 'A' AND left(` + text + `, 1) COLLATE "C" IN ('=', '+', '-', '@', E'\t', E'\r') THEN '''' END, ` +
-		name + ") END AS " + name
+		name + ") END AS " + columnSQL(as)
 }
 
 // bom is what the file begins with: nothing, or UTF-8's byte order mark.

@@ -105,17 +105,17 @@ func TestOptionsSQL_everyCharacter(t *testing.T) {
 		} {
 			f := export.DefaultFormat()
 			*member(&f) = string(rune(c))
-			_, problems := dataset.Default().Spec(dataset.Request{Dataset: "users", Format: &f})
-			if len(problems) > 0 {
+			_, problem := dataset.Default().Spec(dataset.Request{Dataset: "users", Format: &f}, dataset.Access{})
+			if problem != nil {
 				refused[option] = append(refused[option], c)
 			}
 			var out bytes.Buffer
 			_, err := conn.PgConn().CopyTo(t.Context(), &out, "COPY written TO STDOUT ("+optionsSQL(f, false)+")")
 			breaks := option == "quote" && (c == '\r' || c == '\n')
-			if (err != nil || breaks) != (len(problems) > 0) {
-				t.Errorf("%s %q: COPY says %v, the request's check %v", option, c, err, problems)
+			if (err != nil || breaks) != (problem != nil) {
+				t.Errorf("%s %q: COPY says %v, the request's check %v", option, c, err, problem)
 			}
-			if len(problems) > 0 {
+			if problem != nil {
 				continue
 			}
 			execute(t, conn, "TRUNCATE readback")
@@ -153,11 +153,11 @@ func TestOptionsSQL_null(t *testing.T) {
 	} {
 		f := export.DefaultFormat()
 		f.Null = test.null
-		_, problems := dataset.Default().Spec(dataset.Request{Dataset: "users", Format: &f})
+		_, problem := dataset.Default().Spec(dataset.Request{Dataset: "users", Format: &f}, dataset.Access{})
 		var out bytes.Buffer
 		_, err := conn.PgConn().CopyTo(t.Context(), &out, "COPY (SELECT 1, NULL, '', "+literal(test.null)+") TO STDOUT ("+optionsSQL(f, false)+")")
-		if (err == nil) != test.ok || (len(problems) == 0) != test.ok {
-			t.Errorf("NULL %q: COPY says %v, the request's check %v", test.null, err, problems)
+		if (err == nil) != test.ok || (problem == nil) != test.ok {
+			t.Errorf("NULL %q: COPY says %v, the request's check %v", test.null, err, problem)
 		}
 		if want := "1," + test.null + ",,\"" + test.null + "\"\n"; test.ok && out.String() != want {
 			t.Errorf("NULL %q: COPY writes %q, want %q", test.null, out.String(), want)
@@ -212,7 +212,7 @@ func TestGuardSQL(t *testing.T) {
 				row := &want[i+2] // below the header and NULL
 				*row = `"` + g.prefix + strings.TrimPrefix(*row, `"`)
 			}
-			if diff := cmp.Diff(want, rows(guardSQL(`a "b`))); diff != "" {
+			if diff := cmp.Diff(want, rows(guardSQL(`a "b`, `a "b`))); diff != "" {
 				t.Errorf("rows (-want +got):\n%s", diff)
 			}
 		})
@@ -224,7 +224,7 @@ func TestGuardSQL_inCOPY(t *testing.T) {
 	conn := connection(t, servertest.Database(t))
 	f := export.DefaultFormat()
 	f.Quote, f.Null = "'", "NULL"
-	got := copyOut(t, conn, "SELECT "+guardSQL("x")+` FROM (VALUES (1, '=1'), (2, NULL), (3, 'NULL'), (4, 'a')) v (i, x) ORDER BY i`, optionsSQL(f, true))
+	got := copyOut(t, conn, "SELECT "+guardSQL("x", "x")+` FROM (VALUES (1, '=1'), (2, NULL), (3, 'NULL'), (4, 'a')) v (i, x) ORDER BY i`, optionsSQL(f, true))
 	if diff := cmp.Diff([]string{"x\n", "'''=1'\n", "NULL\n", "'NULL'\n", "a\n"}, got); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}

@@ -75,10 +75,12 @@ func (r *Reader) plan(ctx context.Context, sel dataset.Selection) (Plan, error) 
 		p.Guarded = rel.text
 	}
 	switch {
-	case len(sel.Key) > 0:
+	case len(sel.Key) > 0 && sel.Order != export.Physical:
 		p.Order = export.ByKey
 	case rel.divisible():
 		p.Order = export.Physical
+	case sel.Order == export.Physical:
+		return Plan{}, export.Errorf(export.SourceRejected, "The dataset's rows have no physical order: it isn't a table with rows of its own.")
 	default:
 		p.Order = export.Unordered
 	}
@@ -90,12 +92,13 @@ func (r *Reader) plan(ctx context.Context, sel dataset.Selection) (Plan, error) 
 	if err != nil {
 		return Plan{}, err
 	}
-	p.Order, p.Ranges = divide(p.Order, rel, samples)
+	p.Order, p.Ranges = divide(p.Order, sel.Order, rel, samples)
 	return p, nil
 }
 
 // divide chooses order and ranges for a table that is worth more than one.
-func divide(order export.Order, rel relation, samples []sample) (export.Order, []Range) {
+// order is that of one range; forced is the dataset's own, if it has one.
+func divide(order, forced export.Order, rel relation, samples []sample) (export.Order, []Range) {
 	var selected, work float64 // sums of the samples
 	for _, s := range samples {
 		selected += count(s.matches)
@@ -106,9 +109,9 @@ func divide(order export.Order, rel relation, samples []sample) (export.Order, [
 	switch {
 	case n > 0 && (selected < minSelected*n || wanted < 2):
 		return order, []Range{{}}
-	case rel.hasKey && n > 0 && len(samples) >= 2*wanted && correlation(samples) >= minCorrelation:
+	case forced != export.Physical && rel.hasKey && n > 0 && len(samples) >= 2*wanted && (forced == export.ByKey || correlation(samples) >= minCorrelation):
 		return export.ByKey, keyRanges(samples, work/float64(wanted))
-	case rel.leavesReadable():
+	case forced != export.ByKey && rel.leavesReadable():
 		return export.Physical, blockRanges(rel, max(wanted, 2))
 	default:
 		return order, []Range{{}}

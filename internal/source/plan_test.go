@@ -76,7 +76,7 @@ func TestDivide(t *testing.T) {
 		{"row security of partitions", with(partitioned, func(r *relation) { r.secured = true }), shuffled, export.ByKey, 1, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			order, ranges := divide(export.ByKey, test.rel, test.samples)
+			order, ranges := divide(export.ByKey, "", test.rel, test.samples)
 			if n := len(ranges); order != test.order || n < test.least || n > test.most {
 				t.Errorf("%d ranges in order %s, want %d to %d, %s", n, order, test.least, test.most, test.order)
 			}

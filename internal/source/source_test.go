@@ -29,7 +29,8 @@ func users(t *testing.T) dataset.Selection {
 func selection(t *testing.T, spec export.Spec) dataset.Selection {
 	t.Helper()
 	catalog := dataset.Default()
-	sel, err := catalog.Resolve(spec, catalog["users"].Fingerprint())
+	d, _ := catalog.Find("users")
+	sel, err := catalog.Resolve(spec, d.Fingerprint())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,8 +46,11 @@ func selectSQL(p Plan, rng Range) string {
 	}
 	columns := make([]string, len(sel.Columns))
 	for i, c := range sel.Columns {
-		if columns[i] = columnSQL(c.Name); slices.Contains(p.Guarded, c.Name) {
-			columns[i] = guardSQL(c.Name)
+		switch columns[i] = columnSQL(c.Source()); {
+		case slices.Contains(p.Guarded, c.Source()):
+			columns[i] = guardSQL(c.Source(), c.Name)
+		case c.Source() != c.Name:
+			columns[i] += " AS " + columnSQL(c.Name)
 		}
 	}
 	return "SELECT " + strings.Join(columns, ", ") + fromSQL(sel) + boundsSQL(sel, rng) + orderSQL(p, rng)
@@ -128,11 +131,35 @@ func predicatesSQL(sel dataset.Selection) string {
 }
 
 // predicateSQL leaves its literals without a type, so that they take the
-// column's and its indexes can be used.
+// column's and its indexes can be used. Only whole numbers have one, for which
+// the indexes of other integers serve too: a number that is too large for the
+// column's type is no error then.
 func predicateSQL(p dataset.Predicate) string {
-	list := literals(p.Values)
-	operators := map[dataset.Operator]string{
-		dataset.In: " IN (" + list + ")", dataset.AtLeast: " >= " + list, dataset.AtMost: " <= " + list, dataset.Before: " < " + list,
+	column := "t." + columnSQL(p.Column)
+	values := make([]string, len(p.Values))
+	for i, v := range p.Values {
+		if values[i] = literal(v); p.Type == dataset.Integer {
+			values[i] += "::pg_catalog.int8"
+		}
 	}
-	return "t." + columnSQL(p.Column) + operators[p.Operator]
+	switch p.Operator {
+	case dataset.AtLeast:
+		return column + " >= " + values[0]
+	case dataset.AtMost:
+		return column + " <= " + values[0]
+	case dataset.Before:
+		return column + " < " + values[0]
+	case dataset.Prefix:
+		return column + " LIKE " + literal(likeEscaper.Replace(p.Values[0])+"%")
+	case dataset.IsNull:
+		if p.Values[0] == "true" {
+			return column + " IS NULL"
+		}
+		return column + " IS NOT NULL"
+	default:
+		return column + " IN (" + strings.Join(values, ", ") + ")"
+	}
 }
+
+// likeEscaper makes a pattern of LIKE that matches the text itself.
+var likeEscaper = strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`)

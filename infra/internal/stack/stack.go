@@ -32,6 +32,7 @@ const closeTimeout = 10 * time.Second // for requests and invocations at work
 type Config struct {
 	Port        int       // of the routes; 0: any free one
 	DatabaseURL string    // the user's own database; empty: start Postgres
+	Datasets    string    // absolute path of the file of datasets; empty: the service's own
 	Out         io.Writer // gets a line for what takes long
 
 	// Intercept gives the functions, and nobody else, other endpoints than the
@@ -77,7 +78,7 @@ func Start(ctx context.Context, f *Folder, cfg Config) (_ *Stack, err error) {
 		database, reader = own.URL, own.ReaderURL
 	}
 	endpoints := s.servers.Endpoints
-	declared, err := f.load(endpoints, reader)
+	declared, err := f.load(endpoints, reader, cfg.Datasets)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +115,7 @@ func Start(ctx context.Context, f *Folder, cfg Config) (_ *Stack, err error) {
 // prepare checks the template, builds the functions and starts the servers, the
 // latter two at the same time.
 func (s *Stack) prepare(ctx context.Context, cfg Config, binaries string) error {
-	declared, err := s.folder.load(localaws.Endpoints{}, "")
+	declared, err := s.folder.load(localaws.Endpoints{}, "", cfg.Datasets)
 	if err != nil {
 		return err
 	}
@@ -134,10 +135,10 @@ func (s *Stack) prepare(ctx context.Context, cfg Config, binaries string) error 
 }
 
 // load reads the template with the parameters of this stack.
-func (f *Folder) load(endpoints localaws.Endpoints, reader string) (*template.Stack, error) {
+func (f *Folder) load(endpoints localaws.Endpoints, reader, datasets string) (*template.Stack, error) {
 	return template.Load(filepath.Join(f.Root, "template.yaml"), template.Options{
 		StackName: f.Name, Region: localaws.Region, AccountID: localaws.AccountID, QueueURL: endpoints.QueueURL,
-		Parameters: map[string]string{"DatabaseUrl": reader, "S3PublicUrl": endpoints.S3},
+		Parameters: map[string]string{"DatabaseUrl": reader, "S3PublicUrl": endpoints.S3, "Datasets": datasets},
 	})
 }
 

@@ -3,10 +3,11 @@ package template
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
-const understoodFunctions = "Ref, Fn::GetAtt, Fn::Sub, Fn::Join, Fn::If, and in Conditions Fn::Equals, Fn::Not, Fn::And, Fn::Or"
+const understoodFunctions = "Ref, Fn::GetAtt, Fn::Sub, Fn::Join, Fn::Split, Fn::Select, Fn::If, and in Conditions Fn::Equals, Fn::Not, Fn::And, Fn::Or"
 
 // condition is one entry of the Conditions section.
 type condition struct {
@@ -51,6 +52,10 @@ func (l *loader) call(n *node) *node {
 			return nil
 		}
 		return &node{line: n.line, text: strings.Join(l.texts(args[1]), l.text(args[0]))}
+	case "Fn::Split":
+		return l.split(n)
+	case "Fn::Select":
+		return l.pick(n)
 	case "Fn::If":
 		args := l.arguments(n, 3, 3)
 		if args == nil {
@@ -66,6 +71,34 @@ func (l *loader) call(n *node) *node {
 		l.add(n.line, "the function %s is not understood; understood are %s", n.text, understoodFunctions)
 	}
 	return nil
+}
+
+// split is the list of a text's parts.
+func (l *loader) split(n *node) *node {
+	args := l.arguments(n, 2, 2)
+	if args == nil {
+		return nil
+	}
+	out := &node{kind: list, line: n.line}
+	for _, part := range strings.Split(l.text(args[1]), l.text(args[0])) {
+		out.items = append(out.items, &node{line: n.line, text: part})
+	}
+	return out
+}
+
+// pick is one item of a list; nil after an error.
+func (l *loader) pick(n *node) *node {
+	args := l.arguments(n, 2, 2)
+	if args == nil {
+		return nil
+	}
+	index, err := strconv.Atoi(l.text(args[0]))
+	items := l.head(args[1])
+	if err != nil || items == nil || items.kind != list || index < 0 || index >= len(items.items) {
+		l.add(n.line, "Fn::Select takes the index of an item, from 0, and a list that has it")
+		return nil
+	}
+	return items.items[index]
 }
 
 // arguments returns a call's list of least to most arguments; nil after an error.
