@@ -1,4 +1,5 @@
-// Command create-export is the function behind POST /exports/csv.
+// Command create-export is the function behind the routes that begin an
+// export: POST /exports/csv and POST /exports/{id}/retry.
 package main
 
 import (
@@ -25,9 +26,14 @@ func build(ctx context.Context, cfg config.Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &api.CreateExport{
+	create := &api.CreateExport{
 		Jobs:    jobs.New(aws, cfg.TableName),
 		Queue:   queue.New(aws, cfg.QueueURL),
 		Catalog: catalog,
+		Quota:   jobs.Quota{Active: cfg.MaxActiveExports, PerMinute: cfg.MaxCreatesPerMinute},
+	}
+	return api.Routes{
+		"POST /exports/csv":        create,
+		"POST /exports/{id}/retry": (*api.RetryExport)(create),
 	}, nil
 }

@@ -28,8 +28,11 @@ type Config struct {
 	PresignTTL        time.Duration `env:"PRESIGN_TTL" envDefault:"10m"`
 	// Datasets names the catalog: the path of a file, or s3://BUCKET/KEY; empty
 	// for the one that the service comes with.
-	Datasets string     `env:"DATASETS"`
-	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info"`
+	Datasets string `env:"DATASETS"`
+	// What one owner may have: exports that aren't done, and creates in a minute.
+	MaxActiveExports    int        `env:"MAX_ACTIVE_EXPORTS" envDefault:"20"`
+	MaxCreatesPerMinute int        `env:"MAX_CREATES_PER_MINUTE" envDefault:"60"`
+	LogLevel            slog.Level `env:"LOG_LEVEL" envDefault:"info"`
 }
 
 // Setting names a setting that a function can't do without.
@@ -120,6 +123,11 @@ func (c Config) check() []error {
 	}
 	if c.Connections < 1 || c.Connections > 16 {
 		problems = append(problems, errors.New("EXPORT_CONNECTIONS must be from 1 to 16"))
+	}
+	for name, value := range map[string]int{"MAX_ACTIVE_EXPORTS": c.MaxActiveExports, "MAX_CREATES_PER_MINUTE": c.MaxCreatesPerMinute} {
+		if value < 1 || value > 1_000_000 {
+			problems = append(problems, fmt.Errorf("%s must be from 1 to 1000000", name))
+		}
 	}
 	if c.FileTTL <= 0 {
 		problems = append(problems, errors.New("FILE_TTL must be a positive duration such as 168h"))

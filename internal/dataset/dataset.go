@@ -46,6 +46,9 @@ type Relation struct {
 type Column struct {
 	Name   string // in the file
 	Column string // of the relation; empty for the same
+	// Type is the database's, for callers to read; empty where the catalog
+	// doesn't tell. What is in the file doesn't depend on it.
+	Type string
 	// Requires is the scope that a caller needs for the column; empty for none.
 	Requires string
 }

@@ -178,7 +178,7 @@ func (p *catalogParser) columns(n ast.Node) (columns []Column) {
 		if _, isText := item.(*ast.StringNode); isText {
 			c.Name = p.column(item, "a column's name")
 		} else {
-			m := p.mapping(item, "a column", "name", "column", "requires")
+			m := p.mapping(item, "a column", "name", "column", "type", "requires")
 			if m == nil {
 				continue
 			}
@@ -190,6 +190,7 @@ func (p *catalogParser) columns(n ast.Node) (columns []Column) {
 			if v, given := m["column"]; given {
 				c.Column = p.column(v, "column")
 			}
+			c.Type = p.optionalText(m["type"], "type")
 			c.Requires = p.scope(m["requires"])
 		}
 		if c.Column == c.Name {

@@ -1,0 +1,28 @@
+// Command describe is the function behind the routes that say what the service
+// offers: GET /datasets, GET /datasets/{name} and GET /openapi.yaml.
+package main
+
+import (
+	"context"
+	"net/http"
+
+	"csvexport/internal/api"
+	"csvexport/internal/apigw"
+	"csvexport/internal/awsconfig"
+	"csvexport/internal/config"
+	"csvexport/internal/dataset"
+)
+
+func main() { apigw.Start(build) }
+
+func build(ctx context.Context, cfg config.Config) (http.Handler, error) {
+	catalog, err := dataset.Load(ctx, cfg.Datasets, awsconfig.ReadObject)
+	if err != nil {
+		return nil, err
+	}
+	return api.Routes{
+		"GET /datasets":        &api.ListDatasets{Catalog: catalog},
+		"GET /datasets/{name}": &api.GetDataset{Catalog: catalog},
+		"GET /openapi.yaml":    api.Contract{},
+	}, nil
+}
