@@ -32,15 +32,21 @@ var statuses = map[export.Code]struct {
 	status     int
 	retryAfter int // seconds; 0 for no such header
 }{
-	export.InvalidRequest:       {status: http.StatusBadRequest},
-	export.NotFound:             {status: http.StatusNotFound},
-	export.NotReady:             {status: http.StatusConflict, retryAfter: 1},
-	export.ExportFailed:         {status: http.StatusConflict},
-	export.Gone:                 {status: http.StatusGone},
-	export.PayloadTooLarge:      {status: http.StatusRequestEntityTooLarge},
-	export.UnsupportedMediaType: {status: http.StatusUnsupportedMediaType},
-	export.Unavailable:          {status: http.StatusServiceUnavailable, retryAfter: 5},
-	export.Internal:             {status: http.StatusInternalServerError},
+	export.InvalidRequest:        {status: http.StatusBadRequest},
+	export.Unauthenticated:       {status: http.StatusUnauthorized},
+	export.Forbidden:             {status: http.StatusForbidden},
+	export.NotFound:              {status: http.StatusNotFound},
+	export.NotReady:              {status: http.StatusConflict, retryAfter: 1},
+	export.ExportFailed:          {status: http.StatusConflict},
+	export.NotRetryable:          {status: http.StatusConflict},
+	export.IdempotencyInProgress: {status: http.StatusConflict, retryAfter: 1},
+	export.Gone:                  {status: http.StatusGone},
+	export.PayloadTooLarge:       {status: http.StatusRequestEntityTooLarge},
+	export.UnsupportedMediaType:  {status: http.StatusUnsupportedMediaType},
+	export.IdempotencyMismatch:   {status: http.StatusUnprocessableEntity},
+	export.TooManyExports:        {status: http.StatusTooManyRequests, retryAfter: 10},
+	export.Unavailable:           {status: http.StatusServiceUnavailable, retryAfter: 5},
+	export.Internal:              {status: http.StatusInternalServerError},
 }
 
 func writeProblem(w http.ResponseWriter, r *http.Request, err error) {

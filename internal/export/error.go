@@ -11,15 +11,21 @@ type Code string
 
 // The codes of requests.
 const (
-	InvalidRequest       Code = "invalid_request"
-	NotFound             Code = "not_found"
-	NotReady             Code = "export_not_ready"
-	ExportFailed         Code = "export_failed"
-	Gone                 Code = "gone"
-	PayloadTooLarge      Code = "payload_too_large"
-	UnsupportedMediaType Code = "unsupported_media_type"
-	Internal             Code = "internal"
-	Unavailable          Code = "unavailable"
+	InvalidRequest        Code = "invalid_request"
+	Unauthenticated       Code = "unauthenticated"
+	Forbidden             Code = "forbidden"
+	NotFound              Code = "not_found"
+	NotReady              Code = "export_not_ready"
+	ExportFailed          Code = "export_failed"
+	NotRetryable          Code = "export_not_retryable"
+	IdempotencyInProgress Code = "idempotency_in_progress"
+	Gone                  Code = "gone"
+	PayloadTooLarge       Code = "payload_too_large"
+	UnsupportedMediaType  Code = "unsupported_media_type"
+	IdempotencyMismatch   Code = "idempotency_mismatch"
+	TooManyExports        Code = "too_many_exports"
+	Internal              Code = "internal"
+	Unavailable           Code = "unavailable"
 )
 
 // The codes of runs; the first group is final, the second is tried again.
