@@ -120,3 +120,23 @@ func TestContract_finds(t *testing.T) {
 		})
 	}
 }
+
+// What pending.json names isn't there yet: it must not hide what is.
+func TestContract_pending(t *testing.T) {
+	c, err := theContract()
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := shared.request(t, http.MethodPost, "/exports/csv", "{}")
+	for _, field := range c.pending.Fields {
+		_, name, _ := strings.Cut(field, ".")
+		if bytes.Contains(answer.body, []byte(`"`+name+`":`)) {
+			t.Errorf("%s isn't pending any more: %s", field, answer.body)
+		}
+	}
+	for _, header := range c.pending.Headers {
+		if a := shared.request(t, http.MethodPost, "/exports/csv", `{"validateOnly":true}`, header+": x"); a.status != http.StatusBadRequest {
+			t.Errorf("%s isn't pending any more: %d", header, a.status)
+		}
+	}
+}

@@ -105,8 +105,9 @@ func checkContract(t *testing.T, baseURL string, r *http.Request, body string, a
 		t.Fatal(err)
 	}
 	if err := c.check(r, body, a); err != nil {
-		t.Errorf("the contract is broken: %v\n\n%s %s\n%s\n%s\n\n%d\n%s\n%s",
-			err, r.Method, r.URL, printed(r.Header), shortened(body), a.status, printed(a.header), shortened(string(a.body)))
+		reason, _, _ := strings.Cut(err.Error(), "\nSchema:") // the value follows below, the schema is in the document
+		t.Errorf("the contract is broken: %s\n\n%s %s\n%s\n%s\n\n%d\n%s\n%s",
+			reason, r.Method, r.URL, printed(r.Header), shortened(body), a.status, printed(a.header), shortened(string(a.body)))
 	}
 }
 

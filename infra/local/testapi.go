@@ -36,7 +36,10 @@ func testAPI(ctx context.Context, opt options, stdout, stderr io.Writer) error {
 		if err := fillUsers(ctx, opt, s.State.DB(), stderr); err != nil {
 			return err
 		}
-		report := filepath.Join(filepath.Dir(s.State.Logs), "requests.ndjson")
+		report := filepath.Join(opt.root, ".local", ".tests", "test-api.ndjson")
+		if err := os.MkdirAll(filepath.Dir(report), 0o755); err != nil {
+			return err
+		}
 		runErr := schemathesis(ctx, opt, contract, s.State, report, stdout)
 		var exit *exec.ExitError
 		if runErr != nil && (ctx.Err() != nil || !errors.As(runErr, &exit)) {
