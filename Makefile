@@ -14,6 +14,8 @@ DATASETS ?=
 DATASET ?= users
 ## TABLE: table or view of your database, for dataset: schema.table, as SQL writes it
 TABLE ?=
+## SEED: number that test-api makes its requests of
+SEED ?= 1
 ## PORT: port of the routes on 127.0.0.1, for demo and up; 0 for any free one
 PORT ?= 8080
 ## STACK: name of the local stack; its state is in .local/STACK
@@ -31,6 +33,7 @@ LOCAL := $(TOOLS)/local
 SAM := $(TOOLS)/sam
 UV := $(TOOLS)/uv
 READERS := $(TOOLS)/readers
+SCHEMATHESIS := $(TOOLS)/schemathesis
 
 GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0
@@ -49,7 +52,7 @@ RACE = $(shell test "$$(go env CGO_ENABLED)" = 1 && echo -race)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo up down seed dataset test test-product test-infra race-detector fuzz bench bench-api bench-memory lint lint-go lint-template verify build sam-build deploy fmt tidy lock clean $(LOCAL)
+.PHONY: help demo up down seed dataset test test-product test-infra race-detector test-api fuzz bench bench-api bench-memory lint lint-go lint-template verify build sam-build deploy fmt tidy lock clean $(LOCAL)
 
 help: ## List the targets and settings
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
@@ -91,6 +94,9 @@ test-infra: $(LOCAL) $(READERS)/complete race-detector ## Run the local stack's 
 race-detector:
 	@mkdir -p .local/.tests
 	@test -n "$(RACE)" || { echo "make test: no C compiler, so no race detector; to have it, install gcc" >&2; test "$$CI" != true; }
+
+test-api: $(LOCAL) $(SCHEMATHESIS)/complete ## Send thousands of requests made of the contract (internal/api/openapi.yaml) to the routes, and check every answer
+	@$(LOCAL) test-api -seed $(SEED)
 
 fuzz: $(LOCAL) ## Compare exports of random tables in random formats with Postgres's own COPY, and random bytes with what is read, for FUZZTIME
 	@FUZZTIME=$(FUZZTIME) $(LOCAL) run -- go test -v -count=1 -timeout 0 -parallel 4 -run '^(TestCopy|TestDeflater)_random$$' ./internal/gzipmember ./internal/runner
@@ -150,8 +156,9 @@ tidy: ## Bring go.mod and go.sum of both modules up to date
 	@go -C infra mod tidy
 
 lock: $(UV)/complete ## Lock the Python packages anew, after a change of a requirements.in
-	@for dir in infra/local infra/lint infra/bench infra/readers; do \
-		$(UV)/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-annotate --no-header \
+	@for dir in infra/local infra/lint infra/bench infra/readers infra/api; do \
+		case $$dir in infra/api) python=3.11;; *) python=3.10;; esac; \
+		$(UV)/bin/uv pip compile --quiet --universal --python-version $$python --generate-hashes --no-annotate --no-header \
 			--no-emit-index-url $$dir/requirements.in --output-file $$dir/requirements.txt || exit; \
 	done
 
@@ -176,6 +183,13 @@ $(READERS)/complete: infra/readers/requirements.txt
 	@echo "installing the readers of the end-to-end tests (once, less than a minute)" >&2
 	@$(call venv,$(@D))
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --only-binary :all: --require-hashes --requirement $<
+	@touch $@
+
+$(SCHEMATHESIS)/complete: infra/api/requirements.txt
+	@echo "installing schemathesis (once, less than a minute)" >&2
+	@$(call venv,$(@D))
+	@$(@D)/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: test-api needs Python 3.11 or later" >&2; exit 1; }
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes --requirement $<
 	@touch $@
 
 $(UV)/complete: Makefile

@@ -25,8 +25,9 @@ type answer struct {
 	body   []byte
 }
 
-// request sends a request to a path of the service, or to a whole URL. Headers
-// are given as "Name: value"; a body is JSON unless they say otherwise. An
+// request sends a request to a path of the service, or to a whole URL, and
+// checks both it and the answer against the service's contract. Headers are
+// given as "Name: value"; a body is JSON unless they say otherwise. An
 // empty value is a header that isn't sent.
 func (l *local) request(t *testing.T, method, target, body string, headers ...string) answer {
 	t.Helper()
@@ -51,7 +52,9 @@ func (l *local) request(t *testing.T, method, target, body string, headers ...st
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	return answer{resp.StatusCode, resp.Header, readAll(t, resp.Body)}
+	a := answer{resp.StatusCode, resp.Header, readAll(t, resp.Body)}
+	checkContract(t, l.BaseURL, req, body, a)
+	return a
 }
 
 func (l *local) get(t *testing.T, target string, headers ...string) answer {

@@ -18,7 +18,7 @@ func TestHealth(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", path, diff)
 		}
 	}
-	for _, query := range []string{"deep=", "deep=very", "deep=true&deep=true"} {
+	for _, query := range []string{"deep=", "deep=very", "deep=1", "deep=true&deep=true"} {
 		fields := checkProblem(t, shared.get(t, "/health?"+query), http.StatusBadRequest, "invalid_request")
 		if !slices.Equal(fields, []string{"deep"}) {
 			t.Errorf("%s: errors name %q, want deep", query, fields)

@@ -32,6 +32,7 @@ const usage = `usage: local COMMAND [flags]
   bench       compare an export with other ways to write CSV, on a stack of its own
   bench-api   measure the routes under load, on a stack of its own
   bench-memory  measure the memory of exports of tables of several sizes, on a stack of its own
+  test-api    send requests made of the contract to the routes, on a stack of its own
   cases FILE  print a table of the end-to-end cases whose go test -json is in FILE
   run -- CMD  run CMD beside fresh stand-ins, named by TEST_DATABASE_URL,
               TEST_S3_URL, TEST_SQS_URL, TEST_DYNAMODB_URL and TEST_PSQL
@@ -52,6 +53,7 @@ type options struct {
 	ephemeral   bool
 	requests    int
 	rounds      int
+	seed        int
 	write       string
 }
 
@@ -97,6 +99,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		err = benchAPI(ctx, opt, stdout, stderr)
 	case "bench-memory":
 		err = benchMemory(ctx, opt, stdout, stderr)
+	case "test-api":
+		err = testAPI(ctx, opt, stdout, stderr)
 	case "cases":
 		err = printCases(rest, stdout)
 	case "run":
@@ -133,7 +137,7 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error {
 	fs.StringVar(&opt.root, "root", "", "project folder; by default the nearest one upwards with a template.yaml")
 	name := "local"
-	if strings.HasPrefix(command, "bench") {
+	if strings.HasPrefix(command, "bench") || command == "test-api" {
 		name = command
 	}
 	fs.StringVar(&opt.stack, "stack", name, "name of the stack; its state is in .local/NAME")
@@ -180,6 +184,8 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 	case "bench-memory":
 		rows(20_000_000, "number of rows of the largest table")
 		write()
+	case "test-api":
+		fs.IntVar(&opt.seed, "seed", 1, "number that the requests are made of")
 	case "cases", "run": // take arguments
 	default:
 		return fmt.Errorf("unknown command %q\n%s", command, usage)

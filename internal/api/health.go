@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -54,8 +53,7 @@ type checkView struct {
 func (h *Health) serve(w http.ResponseWriter, r *http.Request) error {
 	deep := false
 	if given, ok := r.URL.Query()["deep"]; ok {
-		var err error
-		if deep, err = strconv.ParseBool(given[0]); err != nil || len(given) > 1 {
+		if deep = given[0] == "true"; !deep && given[0] != "false" || len(given) > 1 {
 			return invalid(export.FieldError{Field: "deep", Message: "must be true or false"})
 		}
 	}

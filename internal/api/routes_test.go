@@ -314,8 +314,10 @@ func TestHealth(t *testing.T) {
 	if strings.Contains(w.Body.String(), "secret") {
 		t.Errorf("%s tells of the inside", w.Body)
 	}
-	if w, problem := get("?deep=maybe"); w.Code != http.StatusBadRequest || fields(problem) != "deep" {
-		t.Errorf("deep=maybe: status %d, %v", w.Code, problem)
+	for _, value := range []string{"maybe", "1", "True"} { // the contract has true and false
+		if w, problem := get("?deep=" + value); w.Code != http.StatusBadRequest || fields(problem) != "deep" {
+			t.Errorf("deep=%s: status %d, %v", value, w.Code, problem)
+		}
 	}
 }
 
