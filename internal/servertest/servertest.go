@@ -184,6 +184,19 @@ func PSQL(t testing.TB, url, sql string) string {
 	return stdout.String()
 }
 
+// Lock locks a table against everybody else until the test ends.
+func Lock(t testing.TB, url, table string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	if _, err := conn.Exec(t.Context(), "BEGIN; LOCK TABLE "+pgx.Identifier{table}.Sanitize()+" IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Users makes a users table of n rows, with NULLs and with names that are
 // hard for CSV.
 func Users(t testing.TB, url string, n int) {
