@@ -12,6 +12,7 @@ import (
 	"csvexport/internal/config"
 	"csvexport/internal/jobs"
 	"csvexport/internal/queue"
+	"csvexport/internal/secret"
 	"csvexport/internal/source"
 )
 
@@ -25,7 +26,7 @@ func build(ctx context.Context, cfg config.Config) (http.Handler, error) {
 	// Not earlier: /health itself needs no secret.
 	onDatabase := func(ask func(context.Context, *source.Source) error) func(context.Context) error {
 		return func(ctx context.Context) error {
-			url, err := awsconfig.DatabaseURL(ctx, aws, cfg.DatabaseURL, cfg.DatabaseSecretARN)
+			url, err := secret.DatabaseURL(ctx, aws, cfg.DatabaseURL, cfg.DatabaseSecretARN)
 			if err != nil {
 				return err
 			}

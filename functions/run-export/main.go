@@ -21,6 +21,7 @@ import (
 	"csvexport/internal/publish"
 	"csvexport/internal/queue"
 	"csvexport/internal/runner"
+	"csvexport/internal/secret"
 	"csvexport/internal/source"
 )
 
@@ -42,7 +43,7 @@ func build(ctx context.Context, cfg config.Config) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	url, err := awsconfig.DatabaseURL(ctx, aws, cfg.DatabaseURL, cfg.DatabaseSecretARN)
+	url, err := secret.DatabaseURL(ctx, aws, cfg.DatabaseURL, cfg.DatabaseSecretARN)
 	if err != nil {
 		return nil, err
 	}
