@@ -46,7 +46,7 @@ RACE = $(shell test "$$(go env CGO_ENABLED)" = 1 && echo -race)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo up down seed test test-product test-infra race-detector test-postgres test-poolers fuzz bench bench-api bench-memory lint lint-go lint-template verify build sam-build deploy fmt tidy lock clean $(LOCAL)
+.PHONY: help demo up down seed test test-product test-infra race-detector test-postgres test-poolers fuzz bench bench-api bench-start bench-memory lint lint-go lint-template verify build sam-build deploy fmt tidy lock clean $(LOCAL)
 
 help: ## List the targets and settings
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
@@ -120,6 +120,9 @@ rows-or = $(if $(filter file,$(origin ROWS)),$(1),$(ROWS))
 
 bench-api: $(LOCAL) ## Measure the routes under load, and write the figures into docs/benchmarks.md
 	@$(LOCAL) bench-api -write docs/benchmarks.md
+
+bench-start: $(LOCAL) ## Measure cold starts, warm answers and sizes of all functions, and write the figures into docs/benchmarks.md
+	@$(LOCAL) bench-start -write docs/benchmarks.md
 
 lint: lint-go lint-template ## Check code and template
 

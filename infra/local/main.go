@@ -28,6 +28,7 @@ const usage = `usage: local COMMAND [flags]
   demo        export the users table and compare the file with psql's
   bench       compare an export with other ways to write CSV, on a stack of its own
   bench-api   measure the routes under load, on a stack of its own
+  bench-start  measure cold starts and warm answers of every function, on a stack of its own
   bench-memory  measure the memory of exports of tables of several sizes, on a stack of its own
   cases FILE  print a table of the end-to-end cases whose go test -json is in FILE
   run -- CMD  run CMD beside fresh stand-ins, named by TEST_DATABASE_URL,
@@ -46,6 +47,7 @@ type options struct {
 	clean       bool
 	ephemeral   bool
 	requests    int
+	starts      int
 	rounds      int
 	write       string
 	postgres    string
@@ -90,6 +92,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		err = benchCopy(ctx, opt, stdout, stderr)
 	case "bench-api":
 		err = benchAPI(ctx, opt, stdout, stderr)
+	case "bench-start":
+		err = benchStart(ctx, opt, stdout, stderr)
 	case "bench-memory":
 		err = benchMemory(ctx, opt, stdout, stderr)
 	case "cases":
@@ -135,6 +139,10 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 		fs.Int64Var(&opt.rows, "rows", 1_000_000, "number of rows of an export")
 		fs.IntVar(&opt.requests, "requests", 1000, "number of requests of each kind under load")
 		write()
+	case "bench-start":
+		fs.IntVar(&opt.starts, "starts", 20, "number of cold starts of each kind")
+		fs.IntVar(&opt.requests, "requests", 200, "number of warm answers of each kind")
+		write()
 	case "bench":
 		fs.Int64Var(&opt.rows, "rows", 5_000_000, "number of rows")
 		fs.IntVar(&opt.rounds, "rounds", 5, "number of rounds that are measured")
@@ -173,6 +181,8 @@ func (opt options) check(command string) error {
 		return fmt.Errorf("-rows %d -rounds %d: want at least 1 row, and 1 to 100 rounds", opt.rows, opt.rounds)
 	case command == "bench-memory" && opt.rows < 2000:
 		return fmt.Errorf("-rows %d: want at least 2,000", opt.rows)
+	case command == "bench-start" && (opt.starts < 1 || opt.starts > 100 || opt.requests < 1 || opt.requests > 1000):
+		return fmt.Errorf("-starts %d -requests %d: want 1 to 100, and 1 to 1,000", opt.starts, opt.requests)
 	case command == "bench-api" && (opt.requests < 1 || opt.requests > 5000):
 		return fmt.Errorf("-requests %d: want 1 to 5,000", opt.requests)
 	}
