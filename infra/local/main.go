@@ -31,6 +31,7 @@ const usage = `usage: local COMMAND [flags]
   demo        export the users table and compare the file with psql's
   bench       compare an export with other ways to write CSV, on a stack of its own
   bench-api   measure the routes under load, on a stack of its own
+  bench-start  measure cold starts and warm answers of every function, on a stack of its own
   bench-memory  measure the memory of exports of tables of several sizes, on a stack of its own
   test-api    send requests made of the contract to the routes, on a stack of its own
   cases FILE  print a table of the end-to-end cases whose go test -json is in FILE
@@ -52,9 +53,12 @@ type options struct {
 	clean       bool
 	ephemeral   bool
 	requests    int
+	starts      int
 	rounds      int
 	seed        int
 	write       string
+	postgres    string
+	pooler      string
 }
 
 func main() {
@@ -97,6 +101,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		err = benchCopy(ctx, opt, stdout, stderr)
 	case "bench-api":
 		err = benchAPI(ctx, opt, stdout, stderr)
+	case "bench-start":
+		err = benchStart(ctx, opt, stdout, stderr)
 	case "bench-memory":
 		err = benchMemory(ctx, opt, stdout, stderr)
 	case "test-api":
@@ -177,6 +183,10 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 		rows(1_000_000, "number of rows of an export")
 		fs.IntVar(&opt.requests, "requests", 1000, "number of requests of each kind under load")
 		write()
+	case "bench-start":
+		fs.IntVar(&opt.starts, "starts", 20, "number of cold starts of each kind")
+		fs.IntVar(&opt.requests, "requests", 200, "number of warm answers of each kind")
+		write()
 	case "bench":
 		rows(5_000_000, "number of rows")
 		fs.IntVar(&opt.rounds, "rounds", 5, "number of rounds that are measured")
@@ -186,7 +196,10 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 		write()
 	case "test-api":
 		fs.IntVar(&opt.seed, "seed", 1, "number that the requests are made of")
-	case "cases", "run": // take arguments
+	case "cases": // takes an argument
+	case "run": // takes arguments
+		fs.StringVar(&opt.postgres, "postgres", "", "another installation of Postgres than the bundled one: a folder with bin, lib and share")
+		fs.StringVar(&opt.pooler, "pooler", "", "also start PgBouncer before Postgres, in this mode (session, transaction or statement), and name it in TEST_DATABASE_URL")
 	default:
 		return fmt.Errorf("unknown command %q\n%s", command, usage)
 	}
@@ -196,6 +209,8 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 // check checks the values of a command's flags.
 func (opt options) check(command string) error {
 	switch {
+	case opt.pooler != "" && opt.pooler != "session" && opt.pooler != "transaction" && opt.pooler != "statement":
+		return fmt.Errorf("-pooler %s: want session, transaction or statement", opt.pooler)
 	case opt.rows < 0 || opt.rows > 2_000_000_000:
 		return fmt.Errorf("-rows %d: want 0 to 2,000,000,000", opt.rows)
 	case command == "seed" && !slices.Contains(seed.Datasets, opt.dataset):
@@ -204,6 +219,8 @@ func (opt options) check(command string) error {
 		return fmt.Errorf("-rows %d -rounds %d: want at least 1 row, and 1 to 100 rounds", opt.rows, opt.rounds)
 	case command == "bench-memory" && opt.rows < 2000:
 		return fmt.Errorf("-rows %d: want at least 2,000", opt.rows)
+	case command == "bench-start" && (opt.starts < 1 || opt.starts > 100 || opt.requests < 1 || opt.requests > 1000):
+		return fmt.Errorf("-starts %d -requests %d: want 1 to 100, and 1 to 1,000", opt.starts, opt.requests)
 	case command == "bench-api" && (opt.requests < 1 || opt.requests > 5000):
 		return fmt.Errorf("-requests %d: want 1 to 5,000", opt.requests)
 	}

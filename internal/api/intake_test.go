@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -175,7 +174,7 @@ func TestEstimateExport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &api.EstimateExport{Catalog: dataset.Default(), Source: func(context.Context) (*source.Source, error) { return database, nil }}
+	h := &api.EstimateExport{Catalog: dataset.Default(), Estimate: database.Estimate}
 	for body, between := range map[string][2]float64{
 		"":                                      {2900, 3100},
 		`{"filters":{"country_code":"DE"}}`:     {800, 1200},

@@ -27,7 +27,7 @@ func loaded(columns, values, order string) string {
 }
 
 func loadedWith(rows int, columns, values, order string) string {
-	return fmt.Sprintf("CREATE TABLE s (%s, filler text STORAGE PLAIN); INSERT INTO s SELECT %s, %s FROM generate_series(1, %d) i ORDER BY %s; ANALYZE s",
+	return fmt.Sprintf("CREATE TABLE s (%s, filler text); ALTER TABLE s ALTER filler SET STORAGE PLAIN; INSERT INTO s SELECT %s, %s FROM generate_series(1, %d) i ORDER BY %s; ANALYZE s",
 		columns, values, filler, rows, order)
 }
 
@@ -55,7 +55,7 @@ func keyShapes() []shape {
 		byKey("text", "text", hostile),
 		byKey("text C", `text COLLATE "C"`, hostile),
 		byKey("text of the system", `text COLLATE "C.utf8"`, hostile),
-		byKey("text of Unicode", `text COLLATE pg_unicode_fast`, hostile),
+		byKey("text of Unicode", `text COLLATE pg_unicode_fast`, hostile).from(18),
 		byKey("long text", "text", "repeat('long/', 60) || i"),
 		byKey("varchar", "varchar(200)", hostile),
 		byKey("char(n)", "char(20)", "CASE WHEN i % 2 = 0 THEN '''' ELSE '' END || i"),

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -167,6 +168,17 @@ func Database(t testing.TB) string {
 	}
 	u.Path = "/" + name
 	return u.String()
+}
+
+// Version is the server's major version. What older ones don't have is left out
+// of a table of cases, which says since when it is there.
+func Version(t testing.TB) int {
+	t.Helper()
+	number, err := strconv.Atoi(strings.TrimSpace(PSQL(t, Server(t), "SHOW server_version_num")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return number / 10000
 }
 
 // PSQL runs a statement, or several, in the database at url and returns what
