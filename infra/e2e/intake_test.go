@@ -218,7 +218,6 @@ type described struct {
 	Filters []struct{ Name, Operator string }
 }
 
-
 func TestDatasets_described(t *testing.T) {
 	var list struct{ Datasets []described }
 	if err := json.Unmarshal(shared.get(t, "/datasets").body, &list); err != nil {
