@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -181,6 +182,17 @@ func PSQL(t testing.TB, url, sql string) string {
 		t.Fatalf("psql: %v\n%s\n%s", err, stderr.String(), sql)
 	}
 	return stdout.String()
+}
+
+// Seed makes an example table by its script in the project's seeds folder,
+// whose path is given.
+func Seed(t testing.TB, url, folder, name string, rows int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), env(t, "TEST_PSQL"), "--no-psqlrc", "--dbname", url, "--set", fmt.Sprint("rows=", rows),
+		"--file", filepath.Join(folder, "generate-"+name+".sql"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("seed %s: %v\n%s", name, err, out)
+	}
 }
 
 // Users makes a users table of n rows, with NULLs and with names that are
