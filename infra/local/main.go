@@ -49,7 +49,7 @@ type options struct {
 	databaseURL string
 	rows        int64
 	dataset     string // the example table that seed fills
-	datasets    string // the file of datasets, absolute; empty for the embedded one
+	datasets    string // the file of datasets, absolute, or s3://BUCKET/KEY; empty for the embedded one
 	clean       bool
 	ephemeral   bool
 	requests    int
@@ -130,7 +130,7 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 	if err := opt.check(command); err != nil {
 		return opt, nil, err
 	}
-	if opt.datasets != "" {
+	if opt.datasets != "" && !strings.HasPrefix(opt.datasets, "s3://") {
 		if opt.datasets, err = filepath.Abs(opt.datasets); err != nil {
 			return opt, nil, err
 		}
@@ -151,7 +151,7 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 		fs.StringVar(&opt.databaseURL, "database-url", databaseURL, "your own database instead of the stack's Postgres")
 	}
 	datasets := func(value string) {
-		fs.StringVar(&opt.datasets, "datasets", value, "YAML file of the datasets; see docs/datasets.md")
+		fs.StringVar(&opt.datasets, "datasets", value, "YAML file of the datasets, see docs/datasets.md; up and demo also take s3://BUCKET/KEY")
 	}
 	write := func() {
 		fs.StringVar(&opt.write, "write", "", "also write the tables into this file, between the marker comments of "+command)
@@ -215,6 +215,8 @@ func (opt options) check(command string) error {
 		return fmt.Errorf("-rows %d: want 0 to 2,000,000,000", opt.rows)
 	case command == "seed" && !slices.Contains(seed.Datasets, opt.dataset):
 		return fmt.Errorf("-dataset %q: want one of %s", opt.dataset, strings.Join(seed.Datasets, ", "))
+	case command == "dataset" && strings.HasPrefix(opt.datasets, "s3://"):
+		return fmt.Errorf("-datasets %s: want a file", opt.datasets)
 	case command == "bench" && (opt.rows < 1 || opt.rounds < 1 || opt.rounds > 100):
 		return fmt.Errorf("-rows %d -rounds %d: want at least 1 row, and 1 to 100 rounds", opt.rows, opt.rounds)
 	case command == "bench-memory" && opt.rows < 2000:

@@ -155,8 +155,12 @@ func placeShapes() []shape {
 	noKey.key = nil
 	random := physical(byKey("", "uuid", "md5(i::text)::uuid"))
 	random.name, random.setup = "place/random key", []string{loaded("id uuid PRIMARY KEY, v int", "md5(i::text)::uuid, i", "i")}
+	forcedKey, forcedPlace := dense("at random, by key all the same", "md5(i::text)"), physical(dense("in the key's order, in place all the same", "i"))
+	forcedKey.forced, forcedPlace.forced = export.ByKey, export.Physical
+	renamed := dense("renamed", "i")
+	renamed.columns, renamed.want = []string{"id AS v", "v AS id", `filler AS a "b`}, `SELECT id AS v, v AS id, filler AS "a ""b" FROM s ORDER BY s.id`
 	return []shape{
-		dense("descending", "i DESC"),
+		dense("descending", "i DESC"), forcedKey, forcedPlace, renamed,
 		physical(dense("at random", "md5(i::text)")),
 		random, noKey, hot, unanalyzed, stale,
 		with(physical(dense("a fifth updated", "i")), "UPDATE s SET v = -v WHERE id % 5 = 0"),

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -206,6 +207,17 @@ func Lock(t testing.TB, url, table string) {
 	t.Cleanup(func() { _ = conn.Close(context.Background()) })
 	if _, err := conn.Exec(t.Context(), "BEGIN; LOCK TABLE "+pgx.Identifier{table}.Sanitize()+" IN ACCESS EXCLUSIVE MODE"); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Seed makes an example table by its script in the project's seeds folder,
+// whose path is given.
+func Seed(t testing.TB, url, folder, name string, rows int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), env(t, "TEST_PSQL"), "--no-psqlrc", "--dbname", url, "--set", fmt.Sprint("rows=", rows),
+		"--file", filepath.Join(folder, "generate-"+name+".sql"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("seed %s: %v\n%s", name, err, out)
 	}
 }
 

@@ -32,7 +32,7 @@ const closeTimeout = 10 * time.Second // for requests and invocations at work
 type Config struct {
 	Port        int       // of the routes; 0: any free one
 	DatabaseURL string    // the user's own database; empty: start Postgres
-	Datasets    string    // absolute path of the file of datasets; empty: the service's own
+	Datasets    string    // absolute path of the file of datasets, or s3://BUCKET/KEY; empty: the service's own
 	Out         io.Writer // gets a line for what takes long
 
 	// Intercept gives the functions, and nobody else, other endpoints than the
