@@ -116,9 +116,6 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 	database := func() {
 		fs.StringVar(&opt.databaseURL, "database-url", getenv("DATABASE_URL"), "your own database instead of the stack's Postgres")
 	}
-	write := func() {
-		fs.StringVar(&opt.write, "write", "", "also write the tables into this file, between the marker comments of "+command)
-	}
 	port := func() { fs.IntVar(&opt.port, "port", 8080, "port of the routes on 127.0.0.1; 0 for any free one") }
 	switch command {
 	case "up":
@@ -135,21 +132,8 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 		database()
 		port()
 		fs.Int64Var(&opt.rows, "rows", 100_000, "number of rows")
-	case "bench-api":
-		fs.Int64Var(&opt.rows, "rows", 1_000_000, "number of rows of an export")
-		fs.IntVar(&opt.requests, "requests", 1000, "number of requests of each kind under load")
-		write()
-	case "bench-start":
-		fs.IntVar(&opt.starts, "starts", 20, "number of cold starts of each kind")
-		fs.IntVar(&opt.requests, "requests", 200, "number of warm answers of each kind")
-		write()
-	case "bench":
-		fs.Int64Var(&opt.rows, "rows", 5_000_000, "number of rows")
-		fs.IntVar(&opt.rounds, "rounds", 5, "number of rounds that are measured")
-		write()
-	case "bench-memory":
-		fs.Int64Var(&opt.rows, "rows", 20_000_000, "number of rows of the largest table")
-		write()
+	case "bench", "bench-api", "bench-start", "bench-memory":
+		benchFlags(fs, command, &opt)
 	case "cases": // takes an argument
 	case "run": // takes arguments
 		fs.StringVar(&opt.postgres, "postgres", "", "another installation of Postgres than the bundled one: a folder with bin, lib and share")
@@ -168,6 +152,24 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 	}
 	opt.root, err = projectRoot(opt.root)
 	return opt, fs.Args(), err
+}
+
+// benchFlags are those of the commands that measure.
+func benchFlags(fs *flag.FlagSet, command string, opt *options) {
+	fs.StringVar(&opt.write, "write", "", "also write the tables into this file, between the marker comments of "+command)
+	switch command {
+	case "bench":
+		fs.Int64Var(&opt.rows, "rows", 5_000_000, "number of rows")
+		fs.IntVar(&opt.rounds, "rounds", 5, "number of rounds that are measured")
+	case "bench-api":
+		fs.Int64Var(&opt.rows, "rows", 1_000_000, "number of rows of an export")
+		fs.IntVar(&opt.requests, "requests", 1000, "number of requests of each kind under load")
+	case "bench-start":
+		fs.IntVar(&opt.starts, "starts", 20, "number of cold starts of each kind")
+		fs.IntVar(&opt.requests, "requests", 200, "number of warm answers of each kind")
+	case "bench-memory":
+		fs.Int64Var(&opt.rows, "rows", 20_000_000, "number of rows of the largest table")
+	}
 }
 
 // check checks the values of a command's flags.
