@@ -36,7 +36,8 @@ func benchStart(ctx context.Context, opt options, stdout, stderr io.Writer) (err
 	if ctx.Err() != nil { // whatever an interrupted part of it says
 		err = context.Cause(ctx)
 	}
-	if err = errors.Join(err, s.Stop(context.WithoutCancel(ctx))); err != nil {
+	err = errors.Join(err, s.Stop(context.WithoutCancel(ctx)))
+	if err != nil {
 		return err
 	}
 	fmt.Fprintln(stdout, result.Markdown())

@@ -153,9 +153,6 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 	datasets := func(value string) {
 		fs.StringVar(&opt.datasets, "datasets", value, "YAML file of the datasets, see docs/datasets.md; up and demo also take s3://BUCKET/KEY")
 	}
-	write := func() {
-		fs.StringVar(&opt.write, "write", "", "also write the tables into this file, between the marker comments of "+command)
-	}
 	rows := func(value int64, use string) { fs.Int64Var(&opt.rows, "rows", value, use) }
 	port := func() { fs.IntVar(&opt.port, "port", 8080, "port of the routes on 127.0.0.1; 0 for any free one") }
 	switch command {
@@ -179,21 +176,8 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 		port()
 		datasets("")
 		rows(100_000, "number of rows")
-	case "bench-api":
-		rows(1_000_000, "number of rows of an export")
-		fs.IntVar(&opt.requests, "requests", 1000, "number of requests of each kind under load")
-		write()
-	case "bench-start":
-		fs.IntVar(&opt.starts, "starts", 20, "number of cold starts of each kind")
-		fs.IntVar(&opt.requests, "requests", 200, "number of warm answers of each kind")
-		write()
-	case "bench":
-		rows(5_000_000, "number of rows")
-		fs.IntVar(&opt.rounds, "rounds", 5, "number of rounds that are measured")
-		write()
-	case "bench-memory":
-		rows(20_000_000, "number of rows of the largest table")
-		write()
+	case "bench", "bench-api", "bench-start", "bench-memory":
+		benchFlags(fs, command, opt)
 	case "test-api":
 		fs.IntVar(&opt.seed, "seed", 1, "number that the requests are made of")
 	case "cases": // takes an argument
@@ -204,6 +188,24 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 		return fmt.Errorf("unknown command %q\n%s", command, usage)
 	}
 	return nil
+}
+
+// benchFlags are those of the commands that measure.
+func benchFlags(fs *flag.FlagSet, command string, opt *options) {
+	fs.StringVar(&opt.write, "write", "", "also write the tables into this file, between the marker comments of "+command)
+	switch command {
+	case "bench":
+		fs.Int64Var(&opt.rows, "rows", 5_000_000, "number of rows")
+		fs.IntVar(&opt.rounds, "rounds", 5, "number of rounds that are measured")
+	case "bench-api":
+		fs.Int64Var(&opt.rows, "rows", 1_000_000, "number of rows of an export")
+		fs.IntVar(&opt.requests, "requests", 1000, "number of requests of each kind under load")
+	case "bench-start":
+		fs.IntVar(&opt.starts, "starts", 20, "number of cold starts of each kind")
+		fs.IntVar(&opt.requests, "requests", 200, "number of warm answers of each kind")
+	case "bench-memory":
+		fs.Int64Var(&opt.rows, "rows", 20_000_000, "number of rows of the largest table")
+	}
 }
 
 // check checks the values of a command's flags.

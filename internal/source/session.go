@@ -78,22 +78,19 @@ func supported(conn *pgx.Conn) error {
 	return export.Errorf(export.SourceRejected, "The database is PostgreSQL %s; the service needs %d or later.", version, oldestServer)
 }
 
-// protocolViolation is the code of all that PgBouncer says itself.
-const protocolViolation = "08P01"
-
 // refusedByPooler reports whether err is a pooler's answer that the same
-// request will get again. PgBouncer has no codes to tell it by.
+// request will get again. PgBouncer has one code for all that it says itself,
+// 08P01; the texts are its own.
 func refusedByPooler(err *pgconn.PgError) bool {
-	return err.Code == protocolViolation && slices.ContainsFunc([]string{
-		"unsupported startup parameter", "pooling mode", // "… not allowed in statement pooling mode"
-		"no such database", "no such user",
-	}, func(s string) bool { return strings.Contains(err.Message, s) })
+	return says(err, "08P01", "unsupported startup parameter", "pooling mode") || says(err, "0A000", "RDS Proxy")
 }
 
 // fullPooler reports whether err is a pooler's answer that it has no
 // connection free.
 func fullPooler(err *pgconn.PgError) bool {
-	return err.Code == protocolViolation && slices.ContainsFunc([]string{
-		"query_wait_timeout", "no more connections allowed",
-	}, func(s string) bool { return strings.Contains(err.Message, s) })
+	return says(err, "08P01", "query_wait_timeout", "no more connections allowed")
+}
+
+func says(err *pgconn.PgError, code string, texts ...string) bool {
+	return err.Code == code && slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(err.Message, text) })
 }

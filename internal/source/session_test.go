@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	neturl "net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -40,7 +41,7 @@ func TestSource_oldServer(t *testing.T) {
 	url := servertest.Database(t)
 	servertest.Users(t, url, 10)
 	for version, refused := range map[string]bool{"13": true, "09": true, "14": false} {
-		s := open(t, saying(t, url, version))
+		s := open(t, between(t, url, greeting{version: version}))
 		snap, err := s.Snapshot(t.Context(), uuid.NewString(), 1, users(t))
 		if err == nil {
 			snap.Close(t.Context())
@@ -55,9 +56,29 @@ func TestSource_oldServer(t *testing.T) {
 	}
 }
 
-// saying returns the URL of a proxy behind which the server says that it is of
-// another major version, of two characters.
-func saying(t *testing.T, url, version string) string {
+// Poolers refuse, or swallow, what they don't know at the start of a session:
+// PgBouncer knows these, and what it makes of all else differs by version.
+func TestSource_startupParameters(t *testing.T) {
+	asked := make(chan []string, 10)
+	s := open(t, between(t, servertest.Database(t), greeting{asked: asked}))
+	if err := s.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	names := <-asked
+	slices.Sort(names)
+	if want := []string{"application_name", "client_encoding", "database", "user"}; !slices.Equal(names, want) {
+		t.Errorf("a session starts with the parameters %q, want %q", names, want)
+	}
+}
+
+// greeting is what a proxy does to the start of a session.
+type greeting struct {
+	version string          // major version of the server, of two characters; empty: its own
+	asked   chan<- []string // gets the names of the client's parameters; nil for nobody
+}
+
+// between returns the URL of a proxy before the server.
+func between(t *testing.T, url string, g greeting) string {
 	t.Helper()
 	u, err := neturl.Parse(url)
 	if err != nil {
@@ -79,15 +100,15 @@ func saying(t *testing.T, url, version string) string {
 			if err != nil {
 				return
 			}
-			work.Go(func() { relay(t, client, server, version) })
+			work.Go(func() { g.relay(t, client, server) })
 		}
 	})
 	u.Host = listener.Addr().String()
 	return u.String()
 }
 
-// relay carries one connection. A server's greeting comes in one piece.
-func relay(t *testing.T, client net.Conn, server, version string) {
+// relay carries one connection. Either side's greeting comes in one piece.
+func (g greeting) relay(t *testing.T, client net.Conn, server string) {
 	defer client.Close()
 	backend, err := net.Dial("tcp", server)
 	if err != nil {
@@ -98,8 +119,18 @@ func relay(t *testing.T, client net.Conn, server, version string) {
 	defer asking.Wait()
 	defer backend.Close()
 	asking.Go(func() {
-		_, _ = io.Copy(backend, client) // ends when either side does
-		backend.Close()
+		defer backend.Close()
+		piece := make([]byte, 1<<16)
+		n, err := client.Read(piece)
+		if err != nil {
+			return
+		}
+		if g.asked != nil {
+			g.asked <- parameters(piece[:n])
+		}
+		if _, err := backend.Write(piece[:n]); err == nil {
+			_, _ = io.Copy(backend, client) // ends when either side does
+		}
 	})
 	const name = "server_version\x00"
 	for piece := make([]byte, 1<<16); ; {
@@ -109,10 +140,21 @@ func relay(t *testing.T, client net.Conn, server, version string) {
 			return
 		}
 		if at := bytes.Index(piece[:n], []byte(name)); at >= 0 {
-			copy(piece[at+len(name):], version)
+			copy(piece[at+len(name):], g.version)
 		}
 		if _, err := client.Write(piece[:n]); err != nil {
 			return
 		}
 	}
+}
+
+// parameters are the names in a StartupMessage: behind its length and the
+// protocol's version, names and values by turns, each ended by a zero.
+func parameters(startup []byte) (names []string) {
+	for i, text := range strings.Split(strings.TrimRight(string(startup[8:]), "\x00"), "\x00") {
+		if i%2 == 0 {
+			names = append(names, text)
+		}
+	}
+	return names
 }

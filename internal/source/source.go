@@ -151,7 +151,7 @@ func classify(err error) (export.Code, string) {
 	}
 	switch {
 	case refusedByPooler(pgErr):
-		return export.SourceRejected, "The connection pooler before the database refuses the service's connections; it must pool by session or by transaction."
+		return export.SourceRejected, "The connection pooler before the database refuses the service's connections: it must pool by session or by transaction, and take every option of the database's URL."
 	case fullPooler(pgErr):
 		return export.SourceUnavailable, "The database is too busy."
 	}

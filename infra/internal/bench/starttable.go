@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"slices"
@@ -29,7 +30,7 @@ func (r StartResult) Markdown() string {
 		}
 		fmt.Fprintf(&b, "| %s | %s | %d | %s / %s | %s / %s | %d | %s | %s |\n", s.Name, s.function, len(s.Cold),
 			milliseconds(Percentile(inits, 50)), milliseconds(Percentile(inits, 100)),
-			milliseconds(Percentile(firsts, 50)), milliseconds(Percentile(firsts, 100)), len(s.Warm), spread(s.Warm), s.Answer)
+			milliseconds(Percentile(firsts, 50)), milliseconds(Percentile(firsts, 100)), len(s.Warm), spread(s.Warm), cmp.Or(s.Answer, "none"))
 	}
 	b.WriteString("\n| function | program, MB |\n|---|---|\n")
 	for _, p := range slices.SortedFunc(slices.Values(r.Binaries), func(a, b Binary) int { return strings.Compare(a.Function, b.Function) }) {

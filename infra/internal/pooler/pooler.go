@@ -76,7 +76,8 @@ func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
 		},
 		Ready: accepts,
 	})
-	if err = errors.Join(written, err); err != nil {
+	err = errors.Join(written, err)
+	if err != nil {
 		return nil, err
 	}
 	target.Host = loopback.Addr(s.server.Port)
