@@ -2,14 +2,11 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -24,68 +21,36 @@ import (
 // contract is the service's OpenAPI document, which every request and answer
 // of these tests is checked against.
 type contract struct {
-	text    []byte
-	doc     *openapi3.T
-	pending pending
-}
-
-// pending is what the document says already and the service doesn't do yet.
-// Whatever is of it after all fails TestContract_pending.
-type pending struct {
-	Operations []string // "METHOD /path"
-	Fields     []string // "Schema.field": not required yet
-	Headers    []string // of requests: refused yet
+	text []byte
+	doc  *openapi3.T
 }
 
 // theContract is the document as the shared stack serves it.
 var theContract = sync.OnceValues(func() (contract, error) { return readContract(shared.BaseURL) })
 
 func readContract(baseURL string) (c contract, err error) {
-	list, err := os.ReadFile(filepath.Join(root, "infra", "api", "pending.json"))
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, baseURL+"/openapi.yaml", http.NoBody)
 	if err != nil {
 		return c, err
 	}
-	if err := json.Unmarshal(list, &c.pending); err != nil {
-		return c, fmt.Errorf("pending.json: %w", err)
-	}
-	if c.text, err = c.read(baseURL); err != nil {
+	resp, err := browser.Do(r)
+	if err != nil {
 		return c, err
+	}
+	defer resp.Body.Close()
+	if c.text, err = io.ReadAll(resp.Body); err != nil {
+		return c, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return c, fmt.Errorf("GET /openapi.yaml: %s\n%s", resp.Status, c.text)
 	}
 	loader := openapi3.NewLoader()
 	if c.doc, err = loader.LoadFromData(c.text); err != nil {
 		return c, fmt.Errorf("load openapi.yaml: %w", err)
 	}
-	for _, field := range c.pending.Fields {
-		schema, name, _ := strings.Cut(field, ".")
-		s := c.doc.Components.Schemas[schema].Value
-		s.Required = slices.DeleteFunc(s.Required, func(required string) bool { return required == name })
-	}
-	openapi3filter.RegisterBodyDecoder("application/yaml", openapi3filter.PlainBodyDecoder) // the document's own media type is a text here
 	return c, c.doc.Validate(loader.Context)
-}
-
-// read returns the document as the stack serves it; while that route is
-// pending, as it lies in the project.
-func (c contract) read(baseURL string) ([]byte, error) {
-	if slices.Contains(c.pending.Operations, "GET /openapi.yaml") {
-		return os.ReadFile(filepath.Join(root, "internal", "api", "openapi.yaml"))
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, baseURL+"/openapi.yaml", http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := browser.Do(r)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("GET /openapi.yaml: %s\n%s", resp.Status, text)
-	}
-	return text, err
 }
 
 // checkContract checks a request to the stack at baseURL and its answer
@@ -113,7 +78,7 @@ func checkContract(t *testing.T, baseURL string, r *http.Request, body string, a
 
 func (c contract) check(r *http.Request, body string, a answer) error {
 	route, parameters := c.find(r)
-	if route == nil || slices.Contains(c.pending.Operations, route.Method+" "+route.Path) {
+	if route == nil {
 		if a.status != http.StatusNotFound {
 			return errors.New("there is no such operation, and the answer isn't a 404")
 		}

@@ -16,7 +16,7 @@ import (
 // stack of its own, and prints the tables.
 func benchCopy(ctx context.Context, opt options, stdout, stderr io.Writer) error {
 	var result copybench.Result
-	err := onOwnStack(ctx, opt, stderr, func(s *stack.Stack) (err error) {
+	err := onOwnStack(ctx, opt, stack.Config{Out: stderr}, func(s *stack.Stack) (err error) {
 		if err := fillUsers(ctx, opt, s.State.DB(), stderr); err != nil {
 			return err
 		}
@@ -47,7 +47,7 @@ func benchCopy(ctx context.Context, opt options, stdout, stderr io.Writer) error
 // stack of its own, and prints the tables.
 func benchMemory(ctx context.Context, opt options, stdout, stderr io.Writer) error {
 	var result copybench.Memory
-	err := onOwnStack(ctx, opt, stderr, func(s *stack.Stack) (err error) {
+	err := onOwnStack(ctx, opt, stack.Config{Out: stderr}, func(s *stack.Stack) (err error) {
 		result, err = copybench.MeasureMemory(ctx, copybench.MemoryConfig{Root: opt.root, State: s.State, Rows: opt.rows, Out: stderr})
 		return err
 	})
@@ -71,13 +71,13 @@ func writeSection(opt options, name, text string, stderr io.Writer) error {
 }
 
 // onOwnStack calls f with a new stack, which it then ends and removes.
-func onOwnStack(ctx context.Context, opt options, stderr io.Writer, f func(*stack.Stack) error) (err error) {
+func onOwnStack(ctx context.Context, opt options, cfg stack.Config, f func(*stack.Stack) error) (err error) {
 	folder, err := stack.Open(opt.root, opt.stack, true)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, folder.Close()) }()
-	s, err := stack.Start(ctx, folder, stack.Config{Out: stderr})
+	s, err := stack.Start(ctx, folder, cfg)
 	if err != nil {
 		return err
 	}

@@ -75,18 +75,18 @@ func TestTally_print(t *testing.T) {
 	}
 }
 
-func TestReadContract(t *testing.T) {
+func TestContractOperations(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := readContract(root)
+	operations, err := contractOperations(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"DELETE /exports/{id}", "GET /health", "HEAD /exports/{id}/download", "POST /exports/csv"} {
-		if !slices.Contains(c.operations, want) {
-			t.Errorf("operations %q: want %s among them", c.operations, want)
+	for _, want := range []string{"DELETE /exports/{id}", "GET /health", "HEAD /exports/{id}/download", "POST /exports/csv", "POST /exports/estimate"} {
+		if !slices.Contains(operations, want) {
+			t.Errorf("operations %q: want %s among them", operations, want)
 		}
 	}
 }

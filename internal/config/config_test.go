@@ -20,7 +20,7 @@ func TestLoad(t *testing.T) {
 	got, err := config.Load(getenv(map[string]string{
 		"TABLE_NAME": "t", "QUEUE_URL": "https://q.example/1", "FILE_TTL": "24h", "LOG_LEVEL": "debug", "EXPORT_CONNECTIONS": "4",
 		"MAXIMUM_CONCURRENCY": "1000", "MAX_CREATES_PER_MINUTE": "7",
-		"DATABASE_URL":        "postgres://h/d",
+		"DATABASE_URL": "postgres://h/d",
 	}), config.Table, config.Queue, config.Database)
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -30,10 +31,13 @@ const closeTimeout = 10 * time.Second // for requests and invocations at work
 
 // Config says how to start a stack.
 type Config struct {
-	Port        int       // of the routes; 0: any free one
-	DatabaseURL string    // the user's own database; empty: start Postgres
-	Datasets    string    // absolute path of the file of datasets, or s3://BUCKET/KEY; empty: the service's own
-	Out         io.Writer // gets a line for what takes long
+	Port        int    // of the routes; 0: any free one
+	DatabaseURL string // the user's own database; empty: start Postgres
+	// Parameters are values of the template's parameters, beside those that
+	// the stack gives itself.
+	Parameters map[string]string
+	Datasets   string    // absolute path of the file of datasets, or s3://BUCKET/KEY; empty: the service's own
+	Out        io.Writer // gets a line for what takes long
 
 	// Intercept gives the functions, and nobody else, other endpoints than the
 	// stand-ins' own; nil: those.
@@ -79,7 +83,7 @@ func Start(ctx context.Context, f *Folder, cfg Config) (_ *Stack, err error) {
 		database, reader = own.URL, own.ReaderURL
 	}
 	endpoints := s.servers.Endpoints
-	declared, err := f.load(endpoints, reader, cfg.Datasets)
+	declared, err := f.load(endpoints, reader, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +147,7 @@ func (s *Stack) Deployed() Deployed { return s.deployed }
 // prepare checks the template, builds the functions and starts the servers, the
 // latter two at the same time.
 func (s *Stack) prepare(ctx context.Context, cfg Config, binaries string) error {
-	declared, err := s.folder.load(localaws.Endpoints{}, "", cfg.Datasets)
+	declared, err := s.folder.load(localaws.Endpoints{}, "", cfg)
 	if err != nil {
 		return err
 	}
@@ -163,10 +167,13 @@ func (s *Stack) prepare(ctx context.Context, cfg Config, binaries string) error 
 }
 
 // load reads the template with the parameters of this stack.
-func (f *Folder) load(endpoints localaws.Endpoints, reader, datasets string) (*template.Stack, error) {
+func (f *Folder) load(endpoints localaws.Endpoints, reader string, cfg Config) (*template.Stack, error) {
+	parameters := map[string]string{}
+	maps.Copy(parameters, cfg.Parameters)
+	maps.Copy(parameters, map[string]string{"DatabaseUrl": reader, "S3PublicUrl": endpoints.S3, "Datasets": cfg.Datasets})
 	return template.Load(filepath.Join(f.Root, "template.yaml"), template.Options{
 		StackName: f.Name, Region: localaws.Region, AccountID: localaws.AccountID, QueueURL: endpoints.QueueURL,
-		Parameters: map[string]string{"DatabaseUrl": reader, "S3PublicUrl": endpoints.S3, "Datasets": datasets},
+		Parameters: parameters,
 	})
 }
 
