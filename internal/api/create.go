@@ -33,26 +33,36 @@ func (h *CreateExport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (h *CreateExport) serve(w http.ResponseWriter, r *http.Request) error {
 	spec, validateOnly, err := h.spec(w, r)
-	if err != nil {
-		return err
-	}
-	if validateOnly {
+	if err == nil && validateOnly {
 		return writeJSON(w, http.StatusOK, map[string]bool{"valid": true})
 	}
-	e, err := newExport(CallerOf(r).Owner, spec, h.Catalog[spec.Dataset], time.Now())
+	var e export.Export
+	if err == nil {
+		e, err = h.create(r, spec)
+	}
+	audit(r, "create", e, err)
 	if err != nil {
 		return err
 	}
+	w.Header().Set("Location", CallerOf(r).BasePath+"/exports/"+e.ID+"/status")
+	w.Header().Set("Retry-After", "1")
+	return writeJSON(w, http.StatusAccepted, view(e, time.Now()))
+}
+
+// create records a new export and sends it.
+func (h *CreateExport) create(r *http.Request, spec export.Spec) (export.Export, error) {
+	e, err := newExport(CallerOf(r).Owner, spec, h.Catalog[spec.Dataset], time.Now())
+	if err != nil {
+		return export.Export{}, err
+	}
 	if err := h.Jobs.Create(r.Context(), e); err != nil {
-		return err
+		return export.Export{}, err
 	}
 	message := queue.Message{ExportID: e.ID, Traceparent: traceparent(r)}
 	if err := h.Queue.Send(r.Context(), e.Owner, message, 0); err != nil {
 		slog.WarnContext(r.Context(), "message not sent, left to the sweeper", "exportId", e.ID, "error", err)
 	}
-	w.Header().Set("Location", CallerOf(r).BasePath+"/exports/"+e.ID+"/status")
-	w.Header().Set("Retry-After", "1")
-	return writeJSON(w, http.StatusAccepted, view(e, time.Now()))
+	return e, nil
 }
 
 // spec reads and checks the request. Its error names every problem at once.

@@ -33,6 +33,8 @@ var statuses = map[export.Code]struct {
 	retryAfter int // seconds; 0 for no such header
 }{
 	export.InvalidRequest:       {status: http.StatusBadRequest},
+	export.Unauthenticated:      {status: http.StatusUnauthorized},
+	export.Forbidden:            {status: http.StatusForbidden},
 	export.NotFound:             {status: http.StatusNotFound},
 	export.NotReady:             {status: http.StatusConflict, retryAfter: 1},
 	export.ExportFailed:         {status: http.StatusConflict},
@@ -53,6 +55,9 @@ func writeProblem(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	if answer.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(answer.retryAfter))
+	}
+	if code == export.Unauthenticated {
+		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	p := problem{
 		Type: "about:blank", Title: http.StatusText(answer.status), Status: answer.status, Detail: detail,

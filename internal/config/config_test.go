@@ -26,7 +26,7 @@ func TestLoad(t *testing.T) {
 	}
 	want := config.Config{
 		TableName: "t", QueueURL: "https://q.example/1", DatabaseURL: "postgres://h/d",
-		Connections: 4, FileTTL: 24 * time.Hour, PresignTTL: 10 * time.Minute, LogLevel: slog.LevelDebug,
+		Connections: 4, FileTTL: 24 * time.Hour, PresignTTL: 10 * time.Minute, LogLevel: slog.LevelDebug, AuthMode: config.JWT,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)

@@ -12,6 +12,8 @@ type Code string
 // The codes of requests.
 const (
 	InvalidRequest       Code = "invalid_request"
+	Unauthenticated      Code = "unauthenticated"
+	Forbidden            Code = "forbidden"
 	NotFound             Code = "not_found"
 	NotReady             Code = "export_not_ready"
 	ExportFailed         Code = "export_failed"
