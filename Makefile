@@ -16,7 +16,7 @@ STACK ?= local
 export DATABASE_URL
 ## STACK_NAME: name of the stack in AWS, for deploy; by default samconfig.toml's
 STACK_NAME ?=
-## PARAMS: parameters of template.yaml for deploy, NAME=VALUE …; by default samconfig.toml's
+## PARAMS: parameters of template.yaml for deploy and up, NAME=VALUE …; for deploy by default samconfig.toml's
 PARAMS ?=
 
 # Folders under .local/ that start with a dot are no stacks.
@@ -54,7 +54,7 @@ demo: $(LOCAL) ## Export the users table and compare the file with psql's
 	@$(LOCAL) demo -stack $(STACK) -port $(PORT) -rows $(ROWS)
 
 up: $(LOCAL) ## Start the local stack and serve until Ctrl-C
-	@$(LOCAL) up -stack $(STACK) -port $(PORT) -rows $(ROWS)
+	@$(LOCAL) up -stack $(STACK) -port $(PORT) -rows $(ROWS) $(foreach p,$(PARAMS),-param '$(p)')
 
 down: $(LOCAL) ## Stop the local stack
 	@$(LOCAL) down -stack $(STACK)

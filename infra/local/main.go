@@ -48,6 +48,7 @@ type options struct {
 	requests    int
 	rounds      int
 	write       string
+	parameters  parameters
 }
 
 func main() {
@@ -118,6 +119,7 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 	case "up":
 		database()
 		port()
+		fs.Var(&opt.parameters, "param", "`NAME=VALUE` of a parameter of template.yaml, over the stack's own; may be repeated")
 		fs.BoolVar(&opt.ephemeral, "ephemeral", false, "start empty and keep nothing")
 		fs.Int64Var(&opt.rows, "rows", 0, "seed the users table with so many rows if there is none; 0 for no table")
 	case "down":

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -33,6 +34,10 @@ type Config struct {
 	Port        int       // of the routes; 0: any free one
 	DatabaseURL string    // the user's own database; empty: start Postgres
 	Out         io.Writer // gets a line for what takes long
+
+	// Parameters are values of template.yaml's parameters. They go over the
+	// stack's own, which let everybody in and name its servers.
+	Parameters map[string]string
 
 	// Intercept gives the functions, and nobody else, other endpoints than the
 	// stand-ins' own; nil: those.
@@ -77,7 +82,7 @@ func Start(ctx context.Context, f *Folder, cfg Config) (_ *Stack, err error) {
 		database, reader = own.URL, own.ReaderURL
 	}
 	endpoints := s.servers.Endpoints
-	declared, err := f.load(endpoints, reader)
+	declared, err := f.load(endpoints, reader, cfg.Parameters)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +119,7 @@ func Start(ctx context.Context, f *Folder, cfg Config) (_ *Stack, err error) {
 // prepare checks the template, builds the functions and starts the servers, the
 // latter two at the same time.
 func (s *Stack) prepare(ctx context.Context, cfg Config, binaries string) error {
-	declared, err := s.folder.load(localaws.Endpoints{}, "")
+	declared, err := s.folder.load(localaws.Endpoints{}, "", cfg.Parameters)
 	if err != nil {
 		return err
 	}
@@ -133,11 +138,15 @@ func (s *Stack) prepare(ctx context.Context, cfg Config, binaries string) error 
 	return group.Wait()
 }
 
-// load reads the template with the parameters of this stack.
-func (f *Folder) load(endpoints localaws.Endpoints, reader string) (*template.Stack, error) {
+// load reads the template with the parameters of this stack, or those given.
+func (f *Folder) load(endpoints localaws.Endpoints, reader string, given map[string]string) (*template.Stack, error) {
+	parameters := map[string]string{
+		"DatabaseUrl": reader, "S3PublicUrl": endpoints.S3, "AuthMode": "none", "AllowAnonymous": "true",
+	}
+	maps.Copy(parameters, given)
 	return template.Load(filepath.Join(f.Root, "template.yaml"), template.Options{
 		StackName: f.Name, Region: localaws.Region, AccountID: localaws.AccountID, QueueURL: endpoints.QueueURL,
-		Parameters: map[string]string{"DatabaseUrl": reader, "S3PublicUrl": endpoints.S3},
+		Parameters: parameters,
 	})
 }
 
