@@ -199,6 +199,7 @@ func fields(problem map[string]any) string {
 func TestCreateExport_idempotencyKey(t *testing.T) {
 	f := newFixture(t)
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil)
+	r = r.WithContext(api.WithCaller(r.Context(), api.Caller{Owner: "anna"}))
 	r.Header.Set("Idempotency-Key", "k")
 	if w, problem := serve(t, f.create, r); w.Code != http.StatusBadRequest || fields(problem) != "Idempotency-Key" {
 		t.Errorf("status %d, %v", w.Code, problem)
