@@ -349,7 +349,7 @@ func TestHealth_then(t *testing.T) {
 				Name: "postgres", Ping: func(context.Context) error { return test.first },
 				Then: &api.Check{Name: "connections", Ping: func(context.Context) error { asked++; return test.second }},
 			}}}
-			_, answer := serve(t, h, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/health?deep=true", nil))
+			_, answer := health(t, h, "anna", "?deep=true")
 			var got []string
 			for _, name := range []string{"postgres", "connections"} {
 				check, _ := answer["checks"].(map[string]any)[name].(map[string]any)

@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -58,7 +59,7 @@ func (h *Host) run(e *environment, inv *invocation) Result {
 		}
 		// A warm process ended between two invocations: this one was not touched.
 		h.remove(e)
-		next, err := h.acquire(inv)
+		next, err := h.acquire(context.Background(), inv)
 		if err != nil {
 			return h.finish(e, inv, a, begin, 0)
 		}

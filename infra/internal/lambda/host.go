@@ -28,7 +28,7 @@ type Function struct {
 	MemoryMB    int
 	Timeout     time.Duration // of one invocation
 	Environment map[string]string
-	Concurrency int // most environments at once; 0: the host's own bound
+	Concurrency int // most environments at once, beyond which it is throttled; 0: the host's own bound
 }
 
 // Config is what a Host needs. Durations and bounds that are zero have defaults.
@@ -39,7 +39,7 @@ type Config struct {
 	BaseEnv   map[string]string // given to every function, before its own variables
 	OnReport  func(Report)      // called after each invocation, if not nil; must return soon
 
-	Concurrency int           // environments of one function; default 20
+	Concurrency int           // environments of one function, beyond which invocations wait: a machine isn't a region; default 20
 	InitTimeout time.Duration // default 10 s, which is AWS's
 	IdleTimeout time.Duration // after which a warm environment ends; default 5 min
 }
@@ -56,6 +56,7 @@ type Host struct {
 	closed       bool
 	environments map[*environment]bool
 	idle         map[string][]*environment // by function; the most recently used is last
+	freed        chan struct{}             // closed when an environment is free or has ended
 	reports      []Report
 
 	closing chan struct{}
@@ -75,7 +76,8 @@ func New(config Config) *Host {
 		config.IdleTimeout = 5 * time.Minute
 	}
 	h := &Host{
-		config: config, environments: map[*environment]bool{}, idle: map[string][]*environment{}, closing: make(chan struct{}),
+		config: config, environments: map[*environment]bool{}, idle: map[string][]*environment{},
+		freed: make(chan struct{}), closing: make(chan struct{}),
 	}
 	h.routes()
 	return h
@@ -100,7 +102,7 @@ func (h *Host) Invoke(ctx context.Context, function string, payload []byte) (Res
 }
 
 func (h *Host) invoke(ctx context.Context, inv *invocation) (Result, error) {
-	e, err := h.acquire(inv)
+	e, err := h.acquire(ctx, inv)
 	if err != nil {
 		return Result{}, err
 	}
@@ -133,12 +135,29 @@ func (h *Host) function(name string) (*Function, error) {
 }
 
 // acquire takes a free environment, or makes one that has yet to start, and
-// counts the invocation as work.
-func (h *Host) acquire(inv *invocation) (*environment, error) {
+// counts the invocation as work. It waits while the host has as many as it may.
+func (h *Host) acquire(ctx context.Context, inv *invocation) (*environment, error) {
+	for {
+		e, freed, err := h.take(inv)
+		if e != nil || err != nil {
+			return e, err
+		}
+		select {
+		case <-freed:
+		case <-h.closing:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// take is acquire without waiting: it returns no environment, and when to try
+// again, if the host has as many as it may.
+func (h *Host) take(inv *invocation) (*environment, <-chan struct{}, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
-		return nil, &Error{Status: http.StatusServiceUnavailable, Code: "ServiceException", Message: "the Lambda host is closing"}
+		return nil, nil, &Error{Status: http.StatusServiceUnavailable, Code: "ServiceException", Message: "the Lambda host is closing"}
 	}
 	f := inv.function
 	if free := h.idle[f.Name]; len(free) > 0 {
@@ -147,19 +166,19 @@ func (h *Host) acquire(inv *invocation) (*environment, error) {
 		e.expiry.Stop()
 		e.take(inv)
 		h.work.Add(1)
-		return e, nil
+		return e, nil, nil
 	}
-	count, limit := 0, h.config.Concurrency
+	count := 0
 	for e := range h.environments {
 		if e.function == f {
 			count++
 		}
 	}
-	if f.Concurrency > 0 {
-		limit = f.Concurrency
-	}
-	if count >= limit {
-		return nil, &Error{
+	switch {
+	case f.Concurrency == 0 && count >= h.config.Concurrency:
+		return nil, h.freed, nil
+	case f.Concurrency > 0 && count >= f.Concurrency:
+		return nil, nil, &Error{
 			Status: http.StatusTooManyRequests, Code: "TooManyRequestsException", Message: "Rate Exceeded.",
 			Reason: "ReservedFunctionConcurrentInvocationLimitExceeded",
 		}
@@ -168,7 +187,13 @@ func (h *Host) acquire(inv *invocation) (*environment, error) {
 	e.take(inv)
 	h.environments[e] = true
 	h.work.Add(1)
-	return e, nil
+	return e, nil, nil
+}
+
+// free tells those who wait for an environment to look again; h.mu is held.
+func (h *Host) free() {
+	close(h.freed)
+	h.freed = make(chan struct{})
 }
 
 // release puts a living environment back for the next invocation.
@@ -180,6 +205,7 @@ func (h *Host) release(e *environment) {
 		return
 	}
 	h.idle[e.function.Name] = append(h.idle[e.function.Name], e)
+	h.free()
 	e.expiry = time.AfterFunc(h.config.IdleTimeout, func() { h.expire(e) })
 }
 
@@ -225,6 +251,7 @@ func (h *Host) remove(e *environment) {
 }
 
 func (h *Host) forget(e *environment) {
+	h.free()
 	delete(h.environments, e)
 	h.idle[e.function.Name] = slices.DeleteFunc(h.idle[e.function.Name], func(other *environment) bool { return other == e })
 }

@@ -143,8 +143,33 @@ func start(t *testing.T, h *lambda.Host, n, millis int) func() []lambda.Result {
 	return func() []lambda.Result { all.Wait(); return results }
 }
 
+// A function's own bound throttles, as in AWS; that of the host is this
+// machine's, and an invocation waits.
+func TestInvoke_waits(t *testing.T) {
+	h := newHost(t, lambda.Config{Functions: []lambda.Function{function(t, "handler")}, Concurrency: 2})
+	results := start(t, h, 2, 500)
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := h.Invoke(short, "Export", nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("an invocation that can't wait: %v", err)
+	}
+	pids := map[int]bool{}
+	third, err := h.Invoke(t.Context(), "Export", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, result := range results() {
+		pids[decode(t, result).PID] = true
+	}
+	if pid := decode(t, third).PID; !pids[pid] || len(h.Environments()) != 2 {
+		t.Errorf("process %d took the third invocation, want one of %v", pid, pids)
+	}
+}
+
 func TestInvoke_Concurrency(t *testing.T) {
-	h := newHost(t, lambda.Config{Functions: []lambda.Function{function(t, "handler")}, Concurrency: 3})
+	limited := function(t, "handler")
+	limited.Concurrency = 3
+	h := newHost(t, lambda.Config{Functions: []lambda.Function{limited}})
 	results := start(t, h, 3, 1500)
 	var refused *lambda.Error
 	if _, err := h.Invoke(t.Context(), "Export", nil); !errors.As(err, &refused) || refused.Code != "TooManyRequestsException" {

@@ -83,7 +83,9 @@ func post(t *testing.T, url, payload string, header http.Header) reply {
 }
 
 func TestInvokeAPI_EventWaitsForAnEnvironment(t *testing.T) {
-	h := newHost(t, lambda.Config{Functions: []lambda.Function{function(t, "handler")}, Concurrency: 1})
+	limited := function(t, "handler")
+	limited.Concurrency = 1
+	h := newHost(t, lambda.Config{Functions: []lambda.Function{limited}})
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
