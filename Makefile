@@ -181,12 +181,13 @@ tidy: ## Bring go.mod and go.sum of both modules up to date
 	@go mod tidy
 	@go -C infra mod tidy
 
-lock: $(UV)/complete ## Lock the Python packages anew, after a change of a requirements.in
+lock: $(UV)/complete ## Lock the Python and npm packages anew, after a change of a requirements.in or of infra/postgres/package.json
 	@for dir in infra/local infra/lint infra/bench infra/readers infra/api; do \
 		case $$dir in infra/api) python=3.11;; *) python=3.10;; esac; \
 		$(UV)/bin/uv pip compile --quiet --universal --python-version $$python --generate-hashes --no-annotate --no-header \
 			--no-emit-index-url $$dir/requirements.in --output-file $$dir/requirements.txt || exit; \
 	done
+	@npm --prefix infra/postgres install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund --loglevel error
 
 clean: $(LOCAL) ## Stop every stack and remove what make and the stacks left, rows included
 	@for lock in .local/[a-z]*/lock; do \
