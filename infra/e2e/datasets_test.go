@@ -77,12 +77,18 @@ func TestDatasets(t *testing.T) {
 	for _, tt := range []struct{ name, request, query string }{
 		{"events", `{"dataset":"events"}`, eventsQuery + " ORDER BY id"},
 		{"orders", `{"dataset":"orders"}`, ordersQuery + " ORDER BY ordered_on, orders.id"},
-		{"events filtered", `{"dataset":"events","filters":{"tenant":["acme","globex"],"source_is_null":false,"kind_prefix":"p","at_to":"2024-01-02"}}`,
-			eventsQuery + " WHERE tenant_id IN ('acme', 'globex') AND source IS NOT NULL AND kind LIKE 'p%' AND created_at < '2024-01-03 00:00+00' ORDER BY id"},
-		{"orders filtered", `{"dataset":"orders","filters":{"id_min":10,"id_max":"4000","paid":true,"ordered_on_from":"2024-02-29","total_max":90000.5}}`,
-			ordersQuery + " WHERE id BETWEEN 10 AND 4000 AND paid AND ordered_on >= '2024-02-29' AND total <= 90000.5 ORDER BY ordered_on, orders.id"},
-		{"columns by their names in the file", `{"dataset":"events","columns":["at","tenant","scores"]}`,
-			"SELECT created_at AS at, tenant_id AS tenant, scores FROM events ORDER BY id"},
+		{
+			"events filtered", `{"dataset":"events","filters":{"tenant":["acme","globex"],"source_is_null":false,"kind_prefix":"p","at_to":"2024-01-02"}}`,
+			eventsQuery + " WHERE tenant_id IN ('acme', 'globex') AND source IS NOT NULL AND kind LIKE 'p%' AND created_at < '2024-01-03 00:00+00' ORDER BY id",
+		},
+		{
+			"orders filtered", `{"dataset":"orders","filters":{"id_min":10,"id_max":"4000","paid":true,"ordered_on_from":"2024-02-29","total_max":90000.5}}`,
+			ordersQuery + " WHERE id BETWEEN 10 AND 4000 AND paid AND ordered_on >= '2024-02-29' AND total <= 90000.5 ORDER BY ordered_on, orders.id",
+		},
+		{
+			"columns by their names in the file", `{"dataset":"events","columns":["at","tenant","scores"]}`,
+			"SELECT created_at AS at, tenant_id AS tenant, scores FROM events ORDER BY id",
+		},
 		{"as many rows as the limit", `{"dataset":"few","filters":{"id_max":1000}}`, "SELECT id FROM orders WHERE id <= 1000 ORDER BY ordered_on, id"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

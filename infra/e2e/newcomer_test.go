@@ -31,6 +31,10 @@ func TestNewcomer(t *testing.T) {
 	datasets := filepath.Join(t.TempDir(), "datasets.yaml")
 	sh := startShell(t, t.TempDir(), "http://127.0.0.1:8080")
 	sh.run(t, fmt.Sprintf("export STACK=%s PORT=0 DATASETS='%s'; make() { command make --no-print-directory -C '%s' \"$@\"; }", name, datasets, root))
+	// A table whose names and types need care, before the README's: its entry must be right too.
+	if out, code := runLocal(t, nil, "dataset", "-root", root, "-datasets", datasets, "-database-url", address, `"My Shop"."In voices"`); code != 0 {
+		t.Fatalf("dataset: status %d\n%s", code, out)
+	}
 	var served *local
 	var printed string
 	for _, e := range examples(string(text), "shell") {
@@ -57,6 +61,8 @@ func TestNewcomer(t *testing.T) {
 	if got := served.download(t, done.ExportID); string(got) != string(want) {
 		t.Errorf("the file holds\n%s\npsql says\n%s", got, want)
 	}
+	want = served.psql(t, `COPY (SELECT * FROM "My Shop"."In voices" WHERE mood = 'o k' AND at < '2025-02-03' AND "on" AND "Id" >= 3 ORDER BY u) TO STDOUT (FORMAT csv, HEADER)`)
+	served.checkSelection(t, `{"filters":{"mood":["o k"],"at_to":"2025-02-02","on":true,"Id_min":3,"u_prefix_min":1.5}}`, want, 2)
 	if out, code := runLocal(t, nil, "down", "-root", root, "-stack", name); code != 0 {
 		t.Errorf("down: status %d\n%s", code, out)
 	}
@@ -73,6 +79,11 @@ func newcomersDatabase(t *testing.T) string {
 	}
 	u.Path = "/" + name
 	db := local{State: stack.State{PSQL: shared.PSQL, DatabaseURL: u.String()}}
+	db.psql(t, `CREATE TYPE mood AS ENUM ('sad', 'o k'); CREATE DOMAIN positive AS bigint CHECK (value > 0); CREATE SCHEMA "My Shop";
+		CREATE TABLE "My Shop"."In voices" (u uuid PRIMARY KEY, mood mood, at timestamp, "on" boolean, "Id" positive, "a ""b: #c" text, u_prefix numeric, j jsonb);
+		CREATE INDEX ON "My Shop"."In voices" (mood); CREATE INDEX ON "My Shop"."In voices" (at); CREATE INDEX ON "My Shop"."In voices" ("on");
+		CREATE INDEX ON "My Shop"."In voices" ("Id"); CREATE INDEX ON "My Shop"."In voices" ("a ""b: #c"); CREATE INDEX ON "My Shop"."In voices" (u_prefix);
+		INSERT INTO "My Shop"."In voices" SELECT lpad(i::text, 32, '0')::uuid, (ARRAY['sad', 'o k']::mood[])[i % 2 + 1], date '2025-01-28' + i, i % 4 > 0, i, '#' || i, i, '[]' FROM generate_series(1, 9) i`)
 	db.psql(t, `CREATE TABLE invoices (number int PRIMARY KEY, customer text NOT NULL, due date, total numeric(10, 2) NOT NULL, lines jsonb);
 		CREATE INDEX ON invoices (due);
 		INSERT INTO invoices SELECT i, 'Customer "' || i % 7 || '"', date '2025-01-01' + i, i * 1.5, jsonb_build_array(i, i + 1) FROM generate_series(1, 300) i`)

@@ -36,12 +36,7 @@ func addDataset(ctx context.Context, opt options, args []string, stdout, stderr 
 	if err != nil {
 		return err
 	}
-	out, err := os.OpenFile(opt.datasets, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = io.WriteString(out, addition)
-	if err = errors.Join(err, out.Close()); err != nil {
+	if err := appendText(opt.datasets, addition); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(stdout, `%s: added the dataset %s, which is the table %s. Look it through, then start the stack with make up, and export it:
@@ -49,6 +44,16 @@ func addDataset(ctx context.Context, opt options, args []string, stdout, stderr 
   curl -i -X POST http://127.0.0.1:8080/exports/csv -H 'Content-Type: application/json' -d '{"dataset":"%s"}'
 `, file, name, t.relation(), name)
 	return err
+}
+
+// appendText writes text at the end of a file, which need not be there yet.
+func appendText(path, text string) error {
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(out, text)
+	return errors.Join(err, out.Close())
 }
 
 // withDatabase calls f with the user's database, that of the running stack, or

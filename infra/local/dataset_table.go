@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"csvexport/infra/internal/psql"
@@ -69,7 +70,7 @@ func lookUp(ctx context.Context, db psql.DB, name string) (t table, err error) {
 		return t, fmt.Errorf("look up the table %s: %w", name, err)
 	}
 	switch {
-	case !strings.Contains("rpvmf", t.Kind):
+	case !slices.Contains([]string{"r", "p", "v", "m", "f"}, t.Kind):
 		return t, fmt.Errorf("%s is neither a table nor a view", name)
 	case len(t.Columns) == 0:
 		return t, fmt.Errorf("the table %s has no columns", name)
@@ -144,8 +145,7 @@ func (t table) suggest() (filters []suggested) {
 // waysOf are a filter's type for a column, and by what it may choose; nothing
 // for a column of another type.
 func waysOf(c tableColumn) (typ string, by []string) {
-	switch {
-	case len(c.Labels) > 0:
+	if len(c.Labels) > 0 {
 		return "text", []string{"in"}
 	}
 	switch c.Type {

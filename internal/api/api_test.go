@@ -288,3 +288,63 @@ func TestServerErrorsTellNothing(t *testing.T) {
 		t.Errorf("the answer tells about the inside: %s", w.Body)
 	}
 }
+
+// What the caller's token gives no right to is a 403; the rest is in the spec.
+func TestCreateExport_access(t *testing.T) {
+	f := newFixture(t)
+	catalog, err := dataset.Parse("rights.yaml", []byte(`
+datasets:
+  - name: mine
+    relation: a.b
+    columns: [id, {name: mail, requires: pii}]
+    rows: {column: tenant, claim: org}
+    filters: [{column: paid, type: boolean, by: [equals]}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.create.Catalog = catalog
+	for _, test := range []struct {
+		name   string
+		access dataset.Access
+		body   string
+		status int
+		want   export.Spec
+	}{
+		{"nobody's rights", dataset.Access{}, `{}`, 403, export.Spec{}},
+		{"a column of others", dataset.Access{Claims: map[string][]string{"org": {"x"}}}, `{"columns":["mail"]}`, 403, export.Spec{}},
+		{"rows in the body", dataset.Access{}, `{"rows":["x"]}`, 403, export.Spec{}},
+		{
+			"some columns", dataset.Access{Claims: map[string][]string{"org": {"x"}}}, `{"filters":{"paid":false}}`, 202,
+			export.Spec{Dataset: "mine", Columns: []string{"id"}, Rows: []string{"x"}, Filters: map[string][]string{"paid": {"false"}}},
+		},
+		{
+			"all columns", dataset.Access{Scopes: []string{"pii"}, Claims: map[string][]string{"org": {"x"}}}, `{}`, 202,
+			export.Spec{Dataset: "mine", Rows: []string{"x"}},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(test.body))
+			r.Header.Set("Content-Type", "application/json")
+			w := httptest.NewRecorder()
+			f.create.ServeHTTP(w, r.WithContext(api.WithCaller(t.Context(), api.Caller{Owner: "anna", Access: test.access})))
+			var answer map[string]any
+			if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != test.status {
+				t.Fatalf("%d %s", w.Code, w.Body)
+			}
+			if test.status == http.StatusForbidden {
+				if answer["code"] != "forbidden" {
+					t.Errorf("%s", w.Body)
+				}
+				return
+			}
+			e, err := f.jobs.Get(t.Context(), answer["exportId"].(string))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, e.Spec); diff != "" {
+				t.Errorf("spec (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

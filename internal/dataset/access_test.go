@@ -83,7 +83,8 @@ func TestCatalog_Spec_access(t *testing.T) {
 		{"several values, sorted and each once", access("exports.people pii pay", "y", "", "x", "y"), "", nil, export.Spec{Rows: []string{"x", "y"}}},
 		{
 			"a filter of the scope's column doesn't change the scope", access("exports.people pii pay", "x"), "",
-			[]dataset.GivenFilter{filter("tenant", "x", "y")}, export.Spec{Filters: map[string][]string{"tenant": {"x", "y"}}, Rows: []string{"x"}},
+			[]dataset.GivenFilter{filter("tenant", "x", "y")},
+			export.Spec{Filters: map[string][]string{"tenant": {"x", "y"}}, Rows: []string{"x"}},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -118,7 +119,8 @@ func TestCatalog_Spec_forbids(t *testing.T) {
 		{"all columns by name", access("exports.people", "x"), dataset.Request{Dataset: "people", Columns: []string{"id", "mail", "name", "salary"}}, "needs the scope"},
 		{
 			"a filter of a column that isn't theirs", access("exports.people pay", "x"),
-			dataset.Request{Dataset: "people", Filters: []dataset.GivenFilter{filter("email_prefix", "a")}}, `email_prefix needs the scope "pii"`,
+			dataset.Request{Dataset: "people", Filters: []dataset.GivenFilter{filter("email_prefix", "a")}},
+			`email_prefix needs the scope "pii"`,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package dataset_test
 
 import (
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -93,6 +94,19 @@ datasets:
 	}
 }
 
+// The example of docs/datasets.md is right.
+func TestParse_documentation(t *testing.T) {
+	text, err := os.ReadFile("../../docs/datasets.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(text), "```yaml\n")
+	example, _, _ = strings.Cut(example, "```")
+	if c, err := dataset.Parse("datasets.md", []byte(example)); err != nil || len(c.Datasets()) != 1 {
+		t.Errorf("%v\n%s", err, example)
+	}
+}
+
 // problemCases are catalogs and all that is said of each.
 var problemCases = []struct{ name, text, want string }{
 	{"nothing", "", "f.yaml:1: has no datasets"},
@@ -182,9 +196,11 @@ f.yaml:32: the relation's name is empty or has a zero byte
 f.yaml:32: columns must be a list, not a mapping
 f.yaml:33: a dataset must be a mapping, not a text`,
 	},
-	{"long names", "datasets:\n  - name: a\n    relation: b." + strings.Repeat("c", 64) + "\n    columns: [" + strings.Repeat("d", 63) + ", " + strings.Repeat("ü", 32) + "]\n",
+	{
+		"long names", "datasets:\n  - name: a\n    relation: b." + strings.Repeat("c", 64) + "\n    columns: [" + strings.Repeat("d", 63) + ", " + strings.Repeat("ü", 32) + "]\n",
 		`f.yaml:3: the relation's name "` + strings.Repeat("c", 40) + `…" is longer than 63 bytes, which is all that Postgres keeps` + "\n" +
-			`f.yaml:4: a column's name "` + strings.Repeat("ü", 32) + `" is longer than 63 bytes, which is all that Postgres keeps`},
+			`f.yaml:4: a column's name "` + strings.Repeat("ü", 32) + `" is longer than 63 bytes, which is all that Postgres keeps`,
+	},
 }
 
 // A deployer learns everything at once, with the place of each.

@@ -93,8 +93,11 @@ func TestDatasets_examples(t *testing.T) {
 		{"prefix with a backslash", "events", []dataset.GivenFilter{given("kind_prefix", `log\`)}, events(`kind = 'log\out'`)},
 		{"is null", "events", []dataset.GivenFilter{given("source_is_null", "true")}, events("source IS NULL")},
 		{"is not null", "events", []dataset.GivenFilter{given("source_is_null", "false")}, events("source IS NOT NULL")},
-		{"timestamps", "events", []dataset.GivenFilter{given("at_from", "2024-01-01T12:00:00+01:00"), given("at_to", "2024-01-01")},
-			events("created_at >= '2024-01-01 11:00+00' AND created_at < '2024-01-02 00:00+00'")},
+		{
+			"timestamps", "events",
+			[]dataset.GivenFilter{given("at_from", "2024-01-01T12:00:00+01:00"), given("at_to", "2024-01-01")},
+			events("created_at >= '2024-01-01 11:00+00' AND created_at < '2024-01-02 00:00+00'"),
+		},
 		{"integer in", "orders", []dataset.GivenFilter{given("id", "17", "4000", "9223372036854775807")}, orders("id IN (17, 4000)")},
 		{"integers", "orders", []dataset.GivenFilter{given("id_min", "100"), given("id_max", "0200")}, orders("id BETWEEN 100 AND 200")},
 		{"an integer beyond the column's type", "orders", []dataset.GivenFilter{given("tenant_id", "3000000000", "2")}, orders("tenant_id = 2")},

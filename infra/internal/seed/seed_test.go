@@ -95,6 +95,7 @@ func TestUsers(t *testing.T) {
 		})
 		t.Run("interrupted", func(t *testing.T) { checkInterrupted(t, db) })
 		t.Run("a table of the user's own", func(t *testing.T) { checkForeign(t, db) })
+		t.Run("examples", func(t *testing.T) { checkExamples(t, db) })
 	})
 }
 
@@ -151,5 +152,43 @@ func checkForeign(t *testing.T, db psql.DB) {
 	}
 	if got := value(t, db, "SELECT precious FROM users"); got != "1" {
 		t.Errorf("the user's table holds %q", got)
+	}
+}
+
+// The other examples are the same on every server, and are made once.
+func checkExamples(t *testing.T, db psql.DB) {
+	for name, golden := range map[string]string{
+		"events": "bc6ed948b58991c752a7fb083a8c9fd1702bf7dda98cdfc2cb3987d67caee009",
+		"orders": "66d976b2b7826fda562117833e1d8e767604dcdea0b2de9452198c435f498325",
+	} {
+		table := func(rows int64) {
+			t.Helper()
+			if err := seed.Table(t.Context(), db, root, name, rows); err != nil {
+				t.Fatalf("%d %s: %v", rows, name, err)
+			}
+			if got, err := db.Count(t.Context(), name); err != nil || got != rows {
+				t.Errorf("%d %s, want %d; error %v", got, name, rows, err)
+			}
+		}
+		table(0)
+		table(3000)
+		h := sha256.New()
+		if err := db.Copy(t.Context(), "COPY (SELECT * FROM "+name+" ORDER BY id) TO STDOUT (FORMAT csv, HEADER)", h); err != nil {
+			t.Fatal(err)
+		}
+		if got := hex.EncodeToString(h.Sum(nil)); got != golden {
+			t.Errorf("3000 %s have SHA-256 %s, want %s", name, got, golden)
+		}
+		made := "SELECT oid FROM pg_class WHERE relname = '" + name + "'"
+		before := value(t, db, made)
+		table(3000)
+		if after := value(t, db, made); after != before {
+			t.Errorf("%s was made anew", name)
+		}
+		value(t, db, "DROP TABLE "+name)
+		value(t, db, "CREATE TABLE "+name+" AS SELECT 1 AS precious")
+		if err := seed.Table(t.Context(), db, root, name, 10); err == nil || !strings.Contains(err.Error(), "nothing was changed") {
+			t.Errorf("error %v; want one that says that nothing was changed", err)
+		}
 	}
 }
