@@ -33,6 +33,9 @@ func (l *local) request(t *testing.T, method, target, body string, headers ...st
 	t.Helper()
 	if strings.HasPrefix(target, "/") {
 		target = l.BaseURL + target
+		if l.authorization != "" {
+			headers = append([]string{"Authorization: " + l.authorization}, headers...)
+		}
 	}
 	req, err := http.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
 	if err != nil {

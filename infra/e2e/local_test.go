@@ -31,6 +31,8 @@ type local struct {
 	process *process.Process
 	output  *output
 	rows    int // of users; -1 until seeded
+
+	authorization string // sent with each request to a path of the service; empty for none
 }
 
 // output gathers what a process writes, while others read it.

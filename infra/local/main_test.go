@@ -230,6 +230,10 @@ func TestErrors(t *testing.T) {
 		"taken port":       {[]string{"up", "-stack", "errors-test", "-ephemeral", "-port", port}, "", 1, "port " + port + " of 127.0.0.1 is taken"},
 		"demo, taken port": {[]string{"demo", "-stack", "errors-test", "-port", port}, "", 1, "port " + port + " of 127.0.0.1 is taken"},
 		"no go":            {[]string{"up", "-stack", "errors-test", "-ephemeral", "-port", "0"}, "/nowhere", 1, "no go on PATH"},
+		"no value":         {[]string{"up", "-param", "LogLevel"}, "", 2, "want NAME=VALUE"},
+		"value twice":      {[]string{"up", "-param", "LogLevel=info", "-param", "LogLevel=warn"}, "", 2, "LogLevel is given twice"},
+		"no parameter":     {[]string{"up", "-stack", "errors-test", "-ephemeral", "-port", "0", "-param", "Nope=1"}, "", 1, "the template has no parameter Nope, which was given a value"},
+		"bad parameter":    {[]string{"up", "-stack", "errors-test", "-ephemeral", "-port", "0", "-param", "AuthMode=basic"}, "", 1, "must be jwt, none or iam"},
 		"down of nothing":  {[]string{"down", "-stack", "never-was"}, "", 0, `the stack "never-was" does not run`},
 	}
 	for name, tt := range tests {

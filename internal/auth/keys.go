@@ -91,7 +91,7 @@ func (s *keySet) ask(ctx context.Context) ([]jose.JSONWebKey, error) {
 		recently := len(s.keys) > 0 && s.now().Sub(s.askedAt) < pause
 		s.mu.Unlock()
 		if recently {
-			return nil, nil //nolint:nilnil // the result is in the set
+			return nil, nil // the result is in the set
 		}
 		keys, err := s.fetch(context.WithoutCancel(ctx))
 		s.mu.Lock()
@@ -102,7 +102,7 @@ func (s *keySet) ask(ctx context.Context) ([]jose.JSONWebKey, error) {
 		} else if s.now().Sub(s.fetchedAt) >= usable {
 			s.keys = nil
 		}
-		return nil, nil //nolint:nilnil // the result is in the set
+		return nil, nil // the result is in the set
 	})
 	select {
 	case <-asked:

@@ -27,7 +27,7 @@ type Authorizer struct {
 
 // errUnauthorized makes API Gateway answer 401; it knows the error by this
 // very text (API Gateway Developer Guide, "Lambda authorizer").
-var errUnauthorized = errors.New("Unauthorized") //nolint:revive // the text is API Gateway's
+var errUnauthorized = errors.New("Unauthorized")
 
 // public are the routes that answer requests without an owner, too. Deep
 // health is not: its handler refuses a request without one.

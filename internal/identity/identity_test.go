@@ -12,8 +12,13 @@ import (
 func TestOwner(t *testing.T) {
 	seen := map[string][2]string{}
 	for _, pair := range [][2]string{
-		{"https://a.example", "anna"}, {"https://a.example", "bert"}, {"https://b.example", "anna"},
-		{"https://a.examplea", "nna"}, {"", "https://a.exampleanna"}, {"anna", "https://a.example"}, {"https://a.example", "anna "},
+		{"https://a.example", "anna"},
+		{"https://a.example", "bert"},
+		{"https://b.example", "anna"},
+		{"https://a.examplea", "nna"},
+		{"", "https://a.exampleanna"},
+		{"anna", "https://a.example"},
+		{"https://a.example", "anna "},
 	} {
 		owner := identity.Owner(pair[0], pair[1])
 		if other, ok := seen[owner]; ok || len(owner) != 64 {
