@@ -22,6 +22,8 @@ PORT ?= 8080
 STACK ?= local
 ## DATABASE_URL: your own Postgres instead of the stack's, for demo, up, seed and dataset
 export DATABASE_URL
+## VERSIONS: major versions of PostgreSQL that test-postgres tests with
+VERSIONS ?= 14 15 16 17
 ## STACK_NAME: name of the stack in AWS, for deploy; by default samconfig.toml's
 STACK_NAME ?=
 ## PARAMS: parameters of template.yaml for deploy, NAME=VALUE …; by default samconfig.toml's
@@ -34,6 +36,7 @@ SAM := $(TOOLS)/sam
 UV := $(TOOLS)/uv
 READERS := $(TOOLS)/readers
 SCHEMATHESIS := $(TOOLS)/schemathesis
+POSTGRES := $(TOOLS)/postgres
 
 GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0
@@ -52,7 +55,7 @@ RACE = $(shell test "$$(go env CGO_ENABLED)" = 1 && echo -race)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo up down seed dataset test test-product test-infra race-detector test-api fuzz bench bench-api bench-memory lint lint-go lint-template verify build sam-build deploy fmt tidy lock clean $(LOCAL)
+.PHONY: help demo up down seed dataset test test-product test-infra race-detector test-api test-postgres test-poolers fuzz bench bench-api bench-start bench-memory lint lint-go lint-template verify build sam-build deploy fmt tidy lock clean $(LOCAL)
 
 help: ## List the targets and settings
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
@@ -98,6 +101,26 @@ race-detector:
 test-api: $(LOCAL) $(SCHEMATHESIS)/complete ## Send thousands of requests made of the contract (internal/api/openapi.yaml) to the routes, and check every answer
 	@$(LOCAL) test-api -seed $(SEED)
 
+# What reads Postgres, without the long grids, which change the table under way.
+SOURCE_TESTS := ./internal/source ./internal/runner
+SOURCE_SKIP := -skip '^TestDDL|_underWay|_concurrentChange|_allocations'
+
+test-postgres: $(LOCAL) $(POSTGRES)/complete ## Run the tests of what reads Postgres against its older versions, VERSIONS
+	@for version in $(VERSIONS); do \
+		$(LOCAL) run -postgres $(POSTGRES)/node_modules/postgres-$$version/native -- go test -count=1 $(SOURCE_SKIP) $(SOURCE_TESTS) || \
+			{ echo "PostgreSQL $$version: failed" >&2; exit 1; }; \
+		echo "PostgreSQL $$version: passed"; \
+	done
+
+# Tests whose own connections need nothing that PgBouncer refuses (options, a role's connection limit).
+POOLER_TESTS := ^(TestReader_|TestSnapshot_|TestSource_|TestRunner_completes|TestRunner_cancelled|TestRunner_clears|TestRunner_losesClaim|TestCopier)
+
+test-poolers: $(LOCAL) ## Run tests of what reads Postgres through PgBouncer, which must be installed, in session and transaction mode
+	@for mode in session transaction; do \
+		$(LOCAL) run -pooler $$mode -- go test -count=1 -run '$(POOLER_TESTS)' $(SOURCE_TESTS) || { echo "PgBouncer, pool_mode $$mode: failed" >&2; exit 1; }; \
+		echo "PgBouncer, pool_mode $$mode: passed"; \
+	done
+
 fuzz: $(LOCAL) ## Compare exports of random tables in random formats with Postgres's own COPY, and random bytes with what is read, for FUZZTIME
 	@FUZZTIME=$(FUZZTIME) $(LOCAL) run -- go test -v -count=1 -timeout 0 -parallel 4 -run '^(TestCopy|TestDeflater)_random$$' ./internal/gzipmember ./internal/runner
 
@@ -112,6 +135,9 @@ rows-or = $(if $(filter file,$(origin ROWS)),$(1),$(ROWS))
 
 bench-api: $(LOCAL) ## Measure the routes under load, and write the figures into docs/benchmarks.md
 	@$(LOCAL) bench-api -write docs/benchmarks.md
+
+bench-start: $(LOCAL) ## Measure cold starts, warm answers and sizes of all functions, and write the figures into docs/benchmarks.md
+	@$(LOCAL) bench-start -write docs/benchmarks.md
 
 lint: lint-go lint-template ## Check code and template
 
@@ -190,6 +216,14 @@ $(SCHEMATHESIS)/complete: infra/api/requirements.txt
 	@$(call venv,$(@D))
 	@$(@D)/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: test-api needs Python 3.11 or later" >&2; exit 1; }
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes --requirement $<
+	@touch $@
+
+$(POSTGRES)/complete: infra/postgres/package.json infra/postgres/package-lock.json
+	@command -v npm >/dev/null || { echo "make: no npm on PATH; install Node.js" >&2; exit 1; }
+	@echo "installing older versions of PostgreSQL (once, less than a minute)" >&2
+	@rm -rf $(@D) && mkdir -p $(@D) && cp $^ $(@D)
+	@npm --prefix $(@D) ci --ignore-scripts --no-audit --no-fund --loglevel error >/dev/null
+	@for package in $(@D)/node_modules/postgres-*; do (cd $$package && node scripts/hydrate-symlinks.js) || exit; done
 	@touch $@
 
 $(UV)/complete: Makefile

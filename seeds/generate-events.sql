@@ -64,6 +64,7 @@ SELECT coalesce(obj_description(to_regclass('events'), 'pg_class'), '') <> forma
                get_byte(h, 18) * 256 + get_byte(h, 19) AS b,
                get_byte(h, 20) * 256 + get_byte(h, 21) AS c
         FROM (SELECT i, sha256(convert_to('event ' || i, 'UTF8')) AS h FROM generate_series(1, :rows::bigint) AS i OFFSET 0) AS hashed
+        OFFSET 0
     ) AS row;
 
     ALTER TABLE events ADD PRIMARY KEY (id);

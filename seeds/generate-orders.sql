@@ -53,7 +53,7 @@ SELECT coalesce(obj_description(to_regclass('orders'), 'pg_class'), '') <> forma
         1 + a,
         (ARRAY['new', 'shipped', 'delivered', 'returned'])[1 + c % 4],
         CASE WHEN c % 10 > 0 THEN b % 3 > 0 END,
-        ((a * 65536 + b) % 10000000) * 0.01,
+        ((a * 65536::bigint + b) % 10000000) * 0.01,
         CASE WHEN c % 4 = 0 THEN (ARRAY['gift', 'call "before"', E'ring\ntwice', '=1+1', '100%', ''])[1 + b % 6] END
     FROM (
         SELECT i,

@@ -13,6 +13,7 @@ import (
 	"csvexport/internal/dataset"
 	"csvexport/internal/jobs"
 	"csvexport/internal/queue"
+	"csvexport/internal/s3file"
 )
 
 func main() { apigw.Start(build, config.Table, config.Queue) }
@@ -22,7 +23,7 @@ func build(ctx context.Context, cfg config.Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	catalog, err := dataset.Load(ctx, cfg.Datasets, awsconfig.ReadObject)
+	catalog, err := dataset.Load(ctx, cfg.Datasets, s3file.Read)
 	if err != nil {
 		return nil, err
 	}

@@ -8,15 +8,15 @@ import (
 
 	"csvexport/internal/api"
 	"csvexport/internal/apigw"
-	"csvexport/internal/awsconfig"
 	"csvexport/internal/config"
 	"csvexport/internal/dataset"
+	"csvexport/internal/s3file"
 )
 
 func main() { apigw.Start(build) }
 
 func build(ctx context.Context, cfg config.Config) (http.Handler, error) {
-	catalog, err := dataset.Load(ctx, cfg.Datasets, awsconfig.ReadObject)
+	catalog, err := dataset.Load(ctx, cfg.Datasets, s3file.Read)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,8 @@ import (
 	"csvexport/internal/awsconfig"
 	"csvexport/internal/config"
 	"csvexport/internal/dataset"
+	"csvexport/internal/s3file"
+	"csvexport/internal/secret"
 	"csvexport/internal/source"
 )
 
@@ -20,15 +22,20 @@ func build(ctx context.Context, cfg config.Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	catalog, err := dataset.Load(ctx, cfg.Datasets, awsconfig.ReadObject)
+	catalog, err := dataset.Load(ctx, cfg.Datasets, s3file.Read)
 	if err != nil {
 		return nil, err
 	}
-	return &api.EstimateExport{Catalog: catalog, Source: func(ctx context.Context) (*source.Source, error) {
-		url, err := awsconfig.DatabaseURL(ctx, aws, cfg.DatabaseURL, cfg.DatabaseSecretARN)
+	return &api.EstimateExport{Catalog: catalog, Estimate: func(ctx context.Context, sel dataset.Selection) (int64, error) {
+		// Not earlier: a request that is refused needs no secret.
+		url, err := secret.DatabaseURL(ctx, aws, cfg.DatabaseURL, cfg.DatabaseSecretARN)
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
-		return source.New(url)
+		database, err := source.New(url)
+		if err != nil {
+			return 0, err
+		}
+		return database.Estimate(ctx, sel)
 	}}, nil
 }

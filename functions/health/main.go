@@ -12,6 +12,7 @@ import (
 	"csvexport/internal/config"
 	"csvexport/internal/jobs"
 	"csvexport/internal/queue"
+	"csvexport/internal/secret"
 	"csvexport/internal/source"
 )
 
@@ -22,10 +23,10 @@ func build(ctx context.Context, cfg config.Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &api.Health{Checks: []api.Check{
-		{Name: "postgres", Ping: func(ctx context.Context) error {
-			// Not earlier: /health itself needs no secret.
-			url, err := awsconfig.DatabaseURL(ctx, aws, cfg.DatabaseURL, cfg.DatabaseSecretARN)
+	// Not earlier: /health itself needs no secret.
+	onDatabase := func(ask func(context.Context, *source.Source) error) func(context.Context) error {
+		return func(ctx context.Context) error {
+			url, err := secret.DatabaseURL(ctx, aws, cfg.DatabaseURL, cfg.DatabaseSecretARN)
 			if err != nil {
 				return err
 			}
@@ -33,8 +34,19 @@ func build(ctx context.Context, cfg config.Config) (http.Handler, error) {
 			if err != nil {
 				return err
 			}
-			return database.Ping(ctx)
-		}},
+			return ask(ctx, database)
+		}
+	}
+	budget := source.Budget{Concurrency: cfg.Concurrency, Connections: cfg.Connections}
+	return &api.Health{Checks: []api.Check{
+		{
+			Name: "postgres",
+			Ping: onDatabase(func(ctx context.Context, s *source.Source) error { return s.Ping(ctx) }),
+			Then: &api.Check{
+				Name: "connections",
+				Ping: onDatabase(func(ctx context.Context, s *source.Source) error { return s.Check(ctx, budget) }),
+			},
+		},
 		{Name: "dynamodb", Ping: jobs.New(aws, cfg.TableName).Ping},
 		{Name: "sqs", Ping: queue.New(aws, cfg.QueueURL).Ping},
 		{Name: "s3", Ping: bucket.New(aws, cfg.BucketName, "").Ping},

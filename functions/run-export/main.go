@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"runtime/debug"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/uuid"
@@ -14,17 +15,24 @@ import (
 	"csvexport/internal/bucket"
 	"csvexport/internal/config"
 	"csvexport/internal/dataset"
+	"csvexport/internal/export"
 	"csvexport/internal/function"
 	"csvexport/internal/jobs"
 	"csvexport/internal/publish"
 	"csvexport/internal/queue"
 	"csvexport/internal/runner"
+	"csvexport/internal/s3file"
+	"csvexport/internal/secret"
 	"csvexport/internal/source"
 )
 
 // gcPercent keeps the memory flat: nearly all of it is a few large buffers that
 // live as long as the export, so collecting often costs next to nothing.
 const gcPercent = 5
+
+// budgetTimeout bounds the look at the database's limits when an environment
+// starts.
+const budgetTimeout = 2 * time.Second
 
 func main() {
 	debug.SetGCPercent(gcPercent)
@@ -36,11 +44,11 @@ func build(ctx context.Context, cfg config.Config) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	catalog, err := dataset.Load(ctx, cfg.Datasets, awsconfig.ReadObject)
+	catalog, err := dataset.Load(ctx, cfg.Datasets, s3file.Read)
 	if err != nil {
 		return nil, err
 	}
-	url, err := awsconfig.DatabaseURL(ctx, aws, cfg.DatabaseURL, cfg.DatabaseSecretARN)
+	url, err := secret.DatabaseURL(ctx, aws, cfg.DatabaseURL, cfg.DatabaseSecretARN)
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +56,7 @@ func build(ctx context.Context, cfg config.Config) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	warnOfBudget(ctx, database, source.Budget{Concurrency: cfg.Concurrency, Connections: cfg.Connections})
 	store, files := jobs.New(aws, cfg.TableName), bucket.New(aws, cfg.BucketName, cfg.S3PublicURL)
 	return handler(&runner.Runner{
 		Jobs:        store,
@@ -60,6 +69,21 @@ func build(ctx context.Context, cfg config.Config) (any, error) {
 		Worker:      "run-export " + uuid.NewString(),
 		FileTTL:     cfg.FileTTL,
 	}), nil
+}
+
+// warnOfBudget logs it if all exports together may need more connections than
+// the database allows: they would still be made, but with fewer connections or
+// after further attempts. A database that is down is the export's concern.
+func warnOfBudget(ctx context.Context, database *source.Source, b source.Budget) {
+	ctx, cancel := context.WithTimeout(ctx, budgetTimeout)
+	defer cancel()
+	err := database.Check(ctx, b)
+	switch {
+	case export.CodeOf(err) == export.Unavailable:
+		slog.WarnContext(ctx, "too few connections", "error", err, "maximumConcurrency", b.Concurrency, "exportConnections", b.Connections, "needed", b.Needed())
+	case err != nil:
+		slog.InfoContext(ctx, "limit of connections not known", "error", err)
+	}
 }
 
 // handler runs the messages of an event. Those that have served their purpose

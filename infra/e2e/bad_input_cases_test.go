@@ -101,9 +101,12 @@ func badFields() []badInput {
 			cases = append(cases, create(wrong.field+" is "+value, `{"`+wrong.field+`":`+value+`}`, wrong.field))
 		}
 	}
-	idempotent := create("an Idempotency-Key", `{}`, "Idempotency-Key")
-	idempotent.headers = []string{"Idempotency-Key: 01890a5d"}
-	return append(cases, idempotent)
+	for name, key := range map[string]string{"of 256 characters": strings.Repeat("k", 256), "with a blank": "a b", "that isn't ASCII": "schlüssel"} {
+		wrong := create("an Idempotency-Key "+name, `{}`, "Idempotency-Key")
+		wrong.headers = []string{"Idempotency-Key: " + key}
+		cases = append(cases, wrong)
+	}
+	return cases
 }
 
 // badFilters are wrong values of each filter.

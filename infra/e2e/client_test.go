@@ -84,22 +84,23 @@ func (a answer) decode(t *testing.T, status int, mediaType string, v any) {
 
 // status is an export as the service shows it.
 type status struct {
-	ExportID    string       `json:"exportId"`
-	Status      string       `json:"status"`
-	Phase       *string      `json:"phase"`
-	Done        bool         `json:"done"`
-	Dataset     string       `json:"dataset"`
-	Progress    progress     `json:"progress"`
-	Error       *string      `json:"error"`
-	ErrorCode   *string      `json:"errorCode"`
-	File        *file        `json:"file"`
-	Consistency *consistency `json:"consistency"`
-	Order       *string      `json:"order"`
-	Attempts    int          `json:"attempts"`
-	CreatedAt   *time.Time   `json:"createdAt"`
-	StartedAt   *time.Time   `json:"startedAt"`
-	CompletedAt *time.Time   `json:"completedAt"`
-	ExpiresAt   *time.Time   `json:"expiresAt"`
+	ExportID      string       `json:"exportId"`
+	Status        string       `json:"status"`
+	Phase         *string      `json:"phase"`
+	Done          bool         `json:"done"`
+	QueuePosition *int         `json:"queuePosition"`
+	Dataset       string       `json:"dataset"`
+	Progress      progress     `json:"progress"`
+	Error         *string      `json:"error"`
+	ErrorCode     *string      `json:"errorCode"`
+	File          *file        `json:"file"`
+	Consistency   *consistency `json:"consistency"`
+	Order         *string      `json:"order"`
+	Attempts      int          `json:"attempts"`
+	CreatedAt     *time.Time   `json:"createdAt"`
+	StartedAt     *time.Time   `json:"startedAt"`
+	CompletedAt   *time.Time   `json:"completedAt"`
+	ExpiresAt     *time.Time   `json:"expiresAt"`
 }
 
 type progress struct {
@@ -131,7 +132,7 @@ type consistency struct {
 // statusFields are the fields that every status has, known or not yet.
 var statusFields = []string{
 	"attempts", "completedAt", "consistency", "createdAt", "dataset", "done", "error", "errorCode",
-	"expiresAt", "exportId", "file", "order", "phase", "progress", "startedAt", "status",
+	"expiresAt", "exportId", "file", "order", "phase", "progress", "queuePosition", "startedAt", "status",
 }
 
 // decodeStatus reads a status and checks what holds for each.

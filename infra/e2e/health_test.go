@@ -34,6 +34,7 @@ type deepHealth struct {
 	Checks                                      map[string]struct {
 		Status       string
 		Milliseconds *float64
+		Message      string
 	}
 }
 
@@ -42,10 +43,10 @@ type deepHealth struct {
 func (h deepHealth) down(t *testing.T) []string {
 	t.Helper()
 	var down []string
-	for _, name := range []string{"dynamodb", "postgres", "s3", "sqs"} {
+	for _, name := range []string{"connections", "dynamodb", "postgres", "s3", "sqs"} {
 		check, ok := h.Checks[name]
-		if !ok || check.Milliseconds == nil || *check.Milliseconds < 0 || len(h.Checks) != 4 {
-			t.Errorf("checks %v, want dynamodb, postgres, s3 and sqs with their milliseconds", h.Checks)
+		if !ok || check.Milliseconds == nil || *check.Milliseconds < 0 || len(h.Checks) != 5 {
+			t.Errorf("checks %v, want connections, dynamodb, postgres, s3 and sqs with their milliseconds", h.Checks)
 		}
 		if check.Status != "ok" {
 			down = append(down, name+" is "+check.Status)
@@ -67,7 +68,7 @@ func TestHealth_deep(t *testing.T) {
 	defer login()
 	var bad, again, good deepHealth
 	shared.get(t, "/health?deep=true").decode(t, http.StatusServiceUnavailable, "application/problem+json", &bad)
-	if diff := cmp.Diff([]string{"postgres is down"}, bad.down(t)); diff != "" || bad.Code != "unavailable" {
+	if diff := cmp.Diff([]string{"connections is down", "postgres is down"}, bad.down(t)); diff != "" || bad.Code != "unavailable" {
 		t.Errorf("code %s; down (-want +got):\n%s", bad.Code, diff)
 	}
 	if a := shared.get(t, "/health"); a.status != http.StatusOK {

@@ -33,7 +33,7 @@ func run(m *testing.M) (code int) {
 	if out, err := exec.Command("go", "build", "-o", program, "../local").CombinedOutput(); err != nil {
 		return fail(fmt.Errorf("build infra/local: %w\n%s", err, out))
 	}
-	if shared, err = up(stackName("shared"), "-ephemeral", "-port", "0"); err != nil {
+	if shared, err = up(stackName("shared"), append(plenty, "-ephemeral", "-port", "0")...); err != nil {
 		return fail(err)
 	}
 	defer func() {
@@ -43,6 +43,9 @@ func run(m *testing.M) (code int) {
 	}()
 	return m.Run()
 }
+
+// plenty is an owner's quota that no test uses up.
+var plenty = []string{"-param", "MaxActiveExports=100000", "-param", "MaxCreatesPerMinute=100000"}
 
 // stackName keeps the stacks of this run apart from everybody else's.
 func stackName(suffix string) string { return fmt.Sprintf("e2e-%d-%s", os.Getpid(), suffix) }

@@ -20,16 +20,16 @@ type example struct {
 	output  string
 }
 
-// examples returns the commands of the README's ```sh blocks: a line that
-// begins with "$ ", and the lines up to the next one as its output.
-func examples(text string) []example {
+// examples returns the commands of the README's blocks in a language: a line
+// that begins with "$ ", and the lines up to the next one as its output.
+func examples(text, language string) []example {
 	var all []example
 	inBlock, hasCommand := false, false
 	for i, line := range strings.Split(text, "\n") {
 		command, isCommand := strings.CutPrefix(line, "$ ")
 		switch {
 		case strings.HasPrefix(line, "```"):
-			inBlock, hasCommand = line == "```sh", false
+			inBlock, hasCommand = line == "```"+language, false
 		case inBlock && isCommand:
 			all = append(all, example{line: i + 1, command: command})
 			hasCommand = true
@@ -40,7 +40,7 @@ func examples(text string) []example {
 	return all
 }
 
-// TestReadme runs the README's curl lines one after the other in one shell, as
+// TestReadme runs the curl lines of the README's sh blocks one after the other in one shell, as
 // a reader would. In the output that the README shows, … stands for anything. A
 // command that only asks may be repeated until the export is as far.
 func TestReadme(t *testing.T) {
@@ -49,9 +49,9 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sh := startShell(t, t.TempDir())
+	sh := startShell(t, t.TempDir(), shared.BaseURL)
 	ran := 0
-	for _, e := range examples(string(text)) {
+	for _, e := range examples(string(text), "sh") {
 		if strings.HasPrefix(e.command, "make ") {
 			continue // TestDemo and the lifecycle tests run these
 		}
@@ -79,11 +79,12 @@ func wildcard(output string) *regexp.Regexp {
 
 // shell is a shell that keeps its variables from one command to the next.
 type shell struct {
-	in  io.Writer
-	out *bufio.Reader
+	in      io.Writer
+	out     *bufio.Reader
+	baseURL string // what http://127.0.0.1:8080 stands for
 }
 
-func startShell(t *testing.T, dir string) *shell {
+func startShell(t *testing.T, dir, baseURL string) *shell {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "bash")
 	cmd.Dir, cmd.Env = dir, append(environment(), "LC_ALL=C.UTF-8")
@@ -105,15 +106,15 @@ func startShell(t *testing.T, dir string) *shell {
 			t.Errorf("bash: %v", err)
 		}
 	})
-	return &shell{in, bufio.NewReader(out)}
+	return &shell{in, bufio.NewReader(out), baseURL}
 }
 
 const endOfOutput = "--- end of output, status "
 
-// run runs a command, on this test's stack, and returns what it printed.
+// run runs a command, on the shell's stack, and returns what it printed.
 func (s *shell) run(t *testing.T, command string) string {
 	t.Helper()
-	command = strings.ReplaceAll(command, "http://127.0.0.1:8080", shared.BaseURL)
+	command = strings.ReplaceAll(command, "http://127.0.0.1:8080", s.baseURL)
 	if _, err := fmt.Fprintf(s.in, "%s\nprintf '\\n%s%%s\\n' $?\n", command, endOfOutput); err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +128,7 @@ func (s *shell) run(t *testing.T, command string) string {
 			if status != "0\n" {
 				t.Fatalf("%s: status %s%s", command, status, text.String())
 			}
-			return strings.ReplaceAll(text.String(), shared.BaseURL, "http://127.0.0.1:8080")
+			return strings.ReplaceAll(text.String(), s.baseURL, "http://127.0.0.1:8080")
 		}
 		text.WriteString(line)
 	}

@@ -55,6 +55,57 @@ func TestBenchAPI(t *testing.T) {
 	}
 }
 
+// TestBenchStart measures every function and route that the template has, each
+// cold and warm.
+func TestBenchStart(t *testing.T) {
+	hostileShell(t)
+	file := filepath.Join(t.TempDir(), "benchmarks.md")
+	if err := os.WriteFile(file, []byte("<!-- bench-start: begin -->\n<!-- bench-start: end -->\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := call(t.Context(), "bench-start", "-stack", "start-test", "-starts", "2", "-requests", "3", "-write", file)
+	if code != 0 {
+		t.Fatalf("status %d\n%s%s", code, stdout, stderr)
+	}
+	template, err := os.ReadFile(filepath.Join("..", "..", "template.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, m := range regexp.MustCompile(`(?m)^            Method: ([A-Z]+)\n            Path: (.+)$`).FindAllStringSubmatch(string(template), -1) {
+		want = append(want, regexp.QuoteMeta("| `"+m[1]+" "+m[2]+"` | "))
+	}
+	if len(want) < 7 {
+		t.Fatalf("the template has routes %q, want more", want)
+	}
+	const number = `[0-9.]+`
+	const pair = number + ` / ` + number
+	for _, f := range regexp.MustCompile(`(?m)^  ([A-Za-z]+Function):$`).FindAllStringSubmatch(string(template), -1) {
+		want = append(want, `\| `+f[1]+` \| 2 \| `+pair+` \| `+pair+` \| 3 \| `+pair+` \| `, `\| `+f[1]+` \| [1-9][0-9]*\.[0-9] \|`)
+	}
+	want = append(want, `a message \(export of a small table\) \| RunExportFunction .* \| completed \|`, "`GET /exports/\\{id\\}/download` .* \\| 302 \\|")
+	for _, w := range want {
+		if !regexp.MustCompile(w).MatchString(stdout) {
+			t.Errorf("the tables have no line like %s", w)
+		}
+	}
+	if t.Failed() {
+		t.Log(stdout)
+	}
+	if written, err := os.ReadFile(file); err != nil || !strings.Contains(string(written), strings.TrimSpace(stdout)) {
+		t.Errorf("the file holds %q, error %v", written, err)
+	}
+}
+
+func TestBenchStart_CommandLine(t *testing.T) {
+	if code, _, stderr := call(t.Context(), "bench-start", "-starts", "0"); code != 2 || !strings.Contains(stderr, "-starts 0") {
+		t.Errorf("-starts 0: status %d, says %q", code, stderr)
+	}
+	if code, _, stderr := call(t.Context(), "run", "-pooler", "always"); code != 2 || !strings.Contains(stderr, "-pooler always") {
+		t.Errorf("-pooler always: status %d, says %q", code, stderr)
+	}
+}
+
 func TestBenchAPI_CommandLine(t *testing.T) {
 	if code, _, stderr := call(t.Context(), "bench-api", "-h"); code != 0 || !strings.Contains(stderr, "-requests int") || !strings.Contains(stderr, "-write string") {
 		t.Errorf("-h: status %d, says %q", code, stderr)

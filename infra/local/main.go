@@ -31,6 +31,7 @@ const usage = `usage: local COMMAND [flags]
   demo        export the users table and compare the file with psql's
   bench       compare an export with other ways to write CSV, on a stack of its own
   bench-api   measure the routes under load, on a stack of its own
+  bench-start  measure cold starts and warm answers of every function, on a stack of its own
   bench-memory  measure the memory of exports of tables of several sizes, on a stack of its own
   test-api    send requests made of the contract to the routes, on a stack of its own
   cases FILE  print a table of the end-to-end cases whose go test -json is in FILE
@@ -48,13 +49,16 @@ type options struct {
 	databaseURL string
 	rows        int64
 	dataset     string // the example table that seed fills
-	datasets    string // the file of datasets, absolute; empty for the embedded one
+	datasets    string // the file of datasets, absolute, or s3://BUCKET/KEY; empty for the embedded one
 	clean       bool
 	ephemeral   bool
 	requests    int
+	starts      int
 	rounds      int
 	seed        int
 	write       string
+	postgres    string
+	pooler      string
 }
 
 func main() {
@@ -97,6 +101,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		err = benchCopy(ctx, opt, stdout, stderr)
 	case "bench-api":
 		err = benchAPI(ctx, opt, stdout, stderr)
+	case "bench-start":
+		err = benchStart(ctx, opt, stdout, stderr)
 	case "bench-memory":
 		err = benchMemory(ctx, opt, stdout, stderr)
 	case "test-api":
@@ -124,7 +130,7 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 	if err := opt.check(command); err != nil {
 		return opt, nil, err
 	}
-	if opt.datasets != "" {
+	if opt.datasets != "" && !strings.HasPrefix(opt.datasets, "s3://") {
 		if opt.datasets, err = filepath.Abs(opt.datasets); err != nil {
 			return opt, nil, err
 		}
@@ -145,10 +151,7 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 		fs.StringVar(&opt.databaseURL, "database-url", databaseURL, "your own database instead of the stack's Postgres")
 	}
 	datasets := func(value string) {
-		fs.StringVar(&opt.datasets, "datasets", value, "YAML file of the datasets; see docs/datasets.md")
-	}
-	write := func() {
-		fs.StringVar(&opt.write, "write", "", "also write the tables into this file, between the marker comments of "+command)
+		fs.StringVar(&opt.datasets, "datasets", value, "YAML file of the datasets, see docs/datasets.md; up and demo also take s3://BUCKET/KEY")
 	}
 	rows := func(value int64, use string) { fs.Int64Var(&opt.rows, "rows", value, use) }
 	port := func() { fs.IntVar(&opt.port, "port", 8080, "port of the routes on 127.0.0.1; 0 for any free one") }
@@ -173,37 +176,55 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 		port()
 		datasets("")
 		rows(100_000, "number of rows")
-	case "bench-api":
-		rows(1_000_000, "number of rows of an export")
-		fs.IntVar(&opt.requests, "requests", 1000, "number of requests of each kind under load")
-		write()
-	case "bench":
-		rows(5_000_000, "number of rows")
-		fs.IntVar(&opt.rounds, "rounds", 5, "number of rounds that are measured")
-		write()
-	case "bench-memory":
-		rows(20_000_000, "number of rows of the largest table")
-		write()
+	case "bench", "bench-api", "bench-start", "bench-memory":
+		benchFlags(fs, command, opt)
 	case "test-api":
 		fs.IntVar(&opt.seed, "seed", 1, "number that the requests are made of")
-	case "cases", "run": // take arguments
+	case "cases": // takes an argument
+	case "run": // takes arguments
+		fs.StringVar(&opt.postgres, "postgres", "", "another installation of Postgres than the bundled one: a folder with bin, lib and share")
+		fs.StringVar(&opt.pooler, "pooler", "", "also start PgBouncer before Postgres, in this mode (session, transaction or statement), and name it in TEST_DATABASE_URL")
 	default:
 		return fmt.Errorf("unknown command %q\n%s", command, usage)
 	}
 	return nil
 }
 
+// benchFlags are those of the commands that measure.
+func benchFlags(fs *flag.FlagSet, command string, opt *options) {
+	fs.StringVar(&opt.write, "write", "", "also write the tables into this file, between the marker comments of "+command)
+	switch command {
+	case "bench":
+		fs.Int64Var(&opt.rows, "rows", 5_000_000, "number of rows")
+		fs.IntVar(&opt.rounds, "rounds", 5, "number of rounds that are measured")
+	case "bench-api":
+		fs.Int64Var(&opt.rows, "rows", 1_000_000, "number of rows of an export")
+		fs.IntVar(&opt.requests, "requests", 1000, "number of requests of each kind under load")
+	case "bench-start":
+		fs.IntVar(&opt.starts, "starts", 20, "number of cold starts of each kind")
+		fs.IntVar(&opt.requests, "requests", 200, "number of warm answers of each kind")
+	case "bench-memory":
+		fs.Int64Var(&opt.rows, "rows", 20_000_000, "number of rows of the largest table")
+	}
+}
+
 // check checks the values of a command's flags.
 func (opt options) check(command string) error {
 	switch {
+	case opt.pooler != "" && opt.pooler != "session" && opt.pooler != "transaction" && opt.pooler != "statement":
+		return fmt.Errorf("-pooler %s: want session, transaction or statement", opt.pooler)
 	case opt.rows < 0 || opt.rows > 2_000_000_000:
 		return fmt.Errorf("-rows %d: want 0 to 2,000,000,000", opt.rows)
 	case command == "seed" && !slices.Contains(seed.Datasets, opt.dataset):
 		return fmt.Errorf("-dataset %q: want one of %s", opt.dataset, strings.Join(seed.Datasets, ", "))
+	case command == "dataset" && strings.HasPrefix(opt.datasets, "s3://"):
+		return fmt.Errorf("-datasets %s: want a file", opt.datasets)
 	case command == "bench" && (opt.rows < 1 || opt.rounds < 1 || opt.rounds > 100):
 		return fmt.Errorf("-rows %d -rounds %d: want at least 1 row, and 1 to 100 rounds", opt.rows, opt.rounds)
 	case command == "bench-memory" && opt.rows < 2000:
 		return fmt.Errorf("-rows %d: want at least 2,000", opt.rows)
+	case command == "bench-start" && (opt.starts < 1 || opt.starts > 100 || opt.requests < 1 || opt.requests > 1000):
+		return fmt.Errorf("-starts %d -requests %d: want 1 to 100, and 1 to 1,000", opt.starts, opt.requests)
 	case command == "bench-api" && (opt.requests < 1 || opt.requests > 5000):
 		return fmt.Errorf("-requests %d: want 1 to 5,000", opt.requests)
 	}

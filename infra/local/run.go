@@ -28,7 +28,9 @@ func runCommand(ctx context.Context, opt options, command []string, stdout, stde
 		return err
 	}
 	defer func() { err = errors.Join(err, folder.Close()) }()
-	servers, err := folder.StartServers(ctx, stack.ServersConfig{OwnDatabase: true, Out: stderr})
+	servers, err := folder.StartServers(ctx, stack.ServersConfig{
+		OwnDatabase: true, Install: opt.postgres, Pooler: opt.pooler, Out: stderr,
+	})
 	if err != nil {
 		return err
 	}
@@ -58,8 +60,12 @@ func testEnvironment(shell []string, servers *stack.Servers) []string {
 			env[i] = "PATH=" + filepath.Dir(servers.PSQL) + string(os.PathListSeparator) + path
 		}
 	}
+	database := servers.Postgres.URL
+	if servers.Pooler != nil {
+		database = servers.Pooler.URL
+	}
 	return append(env,
-		"TEST_DATABASE_URL="+servers.Postgres.URL,
+		"TEST_DATABASE_URL="+database,
 		"TEST_S3_URL="+servers.Endpoints.S3,
 		"TEST_SQS_URL="+servers.Endpoints.SQS,
 		"TEST_DYNAMODB_URL="+servers.Endpoints.DynamoDB,

@@ -195,16 +195,6 @@ func fields(problem map[string]any) string {
 	return strings.TrimSpace(strings.Join(names, " "))
 }
 
-// A request field of a later version isn't accepted and ignored.
-func TestCreateExport_idempotencyKey(t *testing.T) {
-	f := newFixture(t)
-	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil)
-	r.Header.Set("Idempotency-Key", "k")
-	if w, problem := serve(t, f.create, r); w.Code != http.StatusBadRequest || fields(problem) != "Idempotency-Key" {
-		t.Errorf("status %d, %v", w.Code, problem)
-	}
-}
-
 // Nobody can tell a stranger's export from one that doesn't exist.
 func TestOwnersAreSeparate(t *testing.T) {
 	f := newFixture(t)

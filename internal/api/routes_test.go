@@ -321,6 +321,44 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+// A check that comes after another isn't made when that one is down, and only
+// messages that are for callers are shown.
+func TestHealth_then(t *testing.T) {
+	for _, test := range []struct {
+		name          string
+		first, second error
+		want          string
+	}{
+		{"both well", nil, nil, "postgres ok, connections ok"},
+		{"the first is down", errors.New("secret"), nil, "postgres down, connections down: Not checked: postgres is down."},
+		{"the second is down", nil, export.Errorf(export.Unavailable, "Too few."), "postgres ok, connections down: Too few."},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			asked := 0
+			h := &api.Health{Checks: []api.Check{{
+				Name: "postgres", Ping: func(context.Context) error { return test.first },
+				Then: &api.Check{Name: "connections", Ping: func(context.Context) error { asked++; return test.second }},
+			}}}
+			_, answer := serve(t, h, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/health?deep=true", nil))
+			var got []string
+			for _, name := range []string{"postgres", "connections"} {
+				check, _ := answer["checks"].(map[string]any)[name].(map[string]any)
+				line := fmt.Sprintf("%s %v", name, check["status"])
+				if check["message"] != nil {
+					line += fmt.Sprintf(": %v", check["message"])
+				}
+				got = append(got, line)
+			}
+			if strings.Join(got, ", ") != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+			if (asked == 1) != (test.first == nil) {
+				t.Errorf("the second was asked %d times", asked)
+			}
+		})
+	}
+}
+
 // A server that hangs is down, and doesn't take the others' answers with it.
 func TestHealth_hangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -23,6 +23,7 @@ type Config struct {
 	DatabaseURL       string        `env:"DATABASE_URL"`
 	DatabaseSecretARN string        `env:"DATABASE_SECRET_ARN"`
 	S3PublicURL       string        `env:"S3_PUBLIC_URL"`
+	Concurrency       int           `env:"MAXIMUM_CONCURRENCY" envDefault:"3"` // exports at the same time
 	Connections       int           `env:"EXPORT_CONNECTIONS" envDefault:"2"`
 	FileTTL           time.Duration `env:"FILE_TTL" envDefault:"168h"`
 	PresignTTL        time.Duration `env:"PRESIGN_TTL" envDefault:"10m"`
@@ -120,6 +121,9 @@ func (c Config) check() []error {
 		if u, err := url.Parse(value); err != nil || !strings.HasPrefix(u.Scheme, "http") || u.Host == "" {
 			problems = append(problems, fmt.Errorf("%s must be an http or https URL", name))
 		}
+	}
+	if c.Concurrency < 2 || c.Concurrency > 1000 { // Lambda's own bounds
+		problems = append(problems, errors.New("MAXIMUM_CONCURRENCY must be from 2 to 1000"))
 	}
 	if c.Connections < 1 || c.Connections > 16 {
 		problems = append(problems, errors.New("EXPORT_CONNECTIONS must be from 1 to 16"))

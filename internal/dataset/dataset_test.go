@@ -184,7 +184,7 @@ func TestCatalog_Resolve(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := dataset.Selection{
-		Relation: dataset.Relation{Schema: "public", Name: "users"}, Key: []string{"id"}, Columns: []dataset.Column{{Name: "email"}},
+		Relation: dataset.Relation{Schema: "public", Name: "users"}, Key: []string{"id"}, Columns: []dataset.Column{{Name: "email", Type: "varchar(255)"}},
 		Format: export.DefaultFormat(),
 		Predicates: []dataset.Predicate{
 			{Column: "country_code", Operator: dataset.In, Type: dataset.Text, Values: []string{"DE", "US"}},

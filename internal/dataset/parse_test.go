@@ -21,7 +21,9 @@ func TestDefault(t *testing.T) {
 	want := dataset.Dataset{
 		Name: "users", Description: "Customers, one row each.", Relation: dataset.Relation{Schema: "public", Name: "users"}, Key: []string{"id"},
 		Columns: []dataset.Column{
-			{Name: "id"}, {Name: "name"}, {Name: "email"}, {Name: "signup_date"}, {Name: "country_code"}, {Name: "subscription_tier"}, {Name: "lifetime_value"},
+			{Name: "id", Type: "integer"}, {Name: "name", Type: "varchar(255)"}, {Name: "email", Type: "varchar(255)"},
+			{Name: "signup_date", Type: "timestamptz"}, {Name: "country_code", Type: "char(2)"}, {Name: "subscription_tier", Type: "varchar(50)"},
+			{Name: "lifetime_value", Type: "numeric(10,2)"},
 		},
 		Filters: []dataset.Filter{
 			{Name: "country_code", Column: "country_code", Operator: dataset.In, Type: dataset.Text, Pattern: regexp.MustCompile("^[A-Z]{2}$"), Hint: "two capital letters"},
@@ -143,7 +145,7 @@ f.yaml:4: the key has the column "id" twice
 f.yaml:5: the order "random" must be auto, key or physical
 f.yaml:8: there is a column "id" already
 f.yaml:9: a column must be a mapping, not the number 7
-f.yaml:10: a column has no key "colunm"; its keys are name, column, requires
+f.yaml:10: a column has no key "colunm"; its keys are name, column, type, requires
 f.yaml:11: the column has no name
 f.yaml:12: the scope "a b" must be of ASCII characters without a space, " and \
 f.yaml:13: a column's name is empty

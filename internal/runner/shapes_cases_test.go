@@ -27,7 +27,7 @@ func loaded(columns, values, order string) string {
 }
 
 func loadedWith(rows int, columns, values, order string) string {
-	return fmt.Sprintf("CREATE TABLE s (%s, filler text STORAGE PLAIN); INSERT INTO s SELECT %s, %s FROM generate_series(1, %d) i ORDER BY %s; ANALYZE s",
+	return fmt.Sprintf("CREATE TABLE s (%s, filler text); ALTER TABLE s ALTER filler SET STORAGE PLAIN; INSERT INTO s SELECT %s, %s FROM generate_series(1, %d) i ORDER BY %s; ANALYZE s",
 		columns, values, filler, rows, order)
 }
 
@@ -55,7 +55,7 @@ func keyShapes() []shape {
 		byKey("text", "text", hostile),
 		byKey("text C", `text COLLATE "C"`, hostile),
 		byKey("text of the system", `text COLLATE "C.utf8"`, hostile),
-		byKey("text of Unicode", `text COLLATE pg_unicode_fast`, hostile),
+		byKey("text of Unicode", `text COLLATE pg_unicode_fast`, hostile).from(18),
 		byKey("long text", "text", "repeat('long/', 60) || i"),
 		byKey("varchar", "varchar(200)", hostile),
 		byKey("char(n)", "char(20)", "CASE WHEN i % 2 = 0 THEN '''' ELSE '' END || i"),
@@ -155,8 +155,12 @@ func placeShapes() []shape {
 	noKey.key = nil
 	random := physical(byKey("", "uuid", "md5(i::text)::uuid"))
 	random.name, random.setup = "place/random key", []string{loaded("id uuid PRIMARY KEY, v int", "md5(i::text)::uuid, i", "i")}
+	forcedKey, forcedPlace := dense("at random, by key all the same", "md5(i::text)"), physical(dense("in the key's order, in place all the same", "i"))
+	forcedKey.forced, forcedPlace.forced = export.ByKey, export.Physical
+	renamed := dense("renamed", "i")
+	renamed.columns, renamed.want = []string{"id AS v", "v AS id", `filler AS a "b`}, `SELECT id AS v, v AS id, filler AS "a ""b" FROM s ORDER BY s.id`
 	return []shape{
-		dense("descending", "i DESC"),
+		dense("descending", "i DESC"), forcedKey, forcedPlace, renamed,
 		physical(dense("at random", "md5(i::text)")),
 		random, noKey, hot, unanalyzed, stale,
 		with(physical(dense("a fifth updated", "i")), "UPDATE s SET v = -v WHERE id % 5 = 0"),

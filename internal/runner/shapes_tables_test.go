@@ -11,7 +11,7 @@ import (
 // partitions is SQL of a partitioned table s: how it is divided, its leaves,
 // and rows as those of loaded.
 func partitions(columns, by, leaves, values, order string) string {
-	return fmt.Sprintf("CREATE TABLE s (%s, filler text STORAGE PLAIN) PARTITION BY %s; %s; INSERT INTO s SELECT %s, %s FROM generate_series(1, %d) i ORDER BY %s; ANALYZE s",
+	return fmt.Sprintf("CREATE TABLE s (%s, filler text) PARTITION BY %s; ALTER TABLE s ALTER filler SET STORAGE PLAIN; %s; INSERT INTO s SELECT %s, %s FROM generate_series(1, %d) i ORDER BY %s; ANALYZE s",
 		columns, by, leaves, values, filler, manyRows, order)
 }
 
@@ -52,7 +52,7 @@ func partitionShapes() []shape {
 	list := of("by list with a default", partitions("a int, b int, v int, PRIMARY KEY (a, b)", "LIST (a)",
 		"CREATE TABLE s1 PARTITION OF s FOR VALUES IN (1, 2); CREATE TABLE s2 PARTITION OF s DEFAULT", "i / 2000, i, i", "1, 2"))
 	list.key, list.columns, list.want = []string{"a", "b"}, []string{"a", "b", "v"}, "SELECT a, b, v FROM s ORDER BY a, b"
-	otherColumns := `CREATE TABLE s1 (gone text, filler text STORAGE PLAIN, v int, id int NOT NULL); ALTER TABLE s1 DROP COLUMN gone;
+	otherColumns := `CREATE TABLE s1 (gone text, filler text, v int, id int NOT NULL); ALTER TABLE s1 ALTER filler SET STORAGE PLAIN; ALTER TABLE s1 DROP COLUMN gone;
 		ALTER TABLE s ATTACH PARTITION s1 FOR VALUES FROM (MINVALUE) TO (5000); CREATE TABLE s2 PARTITION OF s FOR VALUES FROM (5000) TO (MAXVALUE)`
 	const random = "md5(i::text)"
 	const grant = "GRANT SELECT ON s TO @role@"
@@ -81,13 +81,19 @@ func partitionShapes() []shape {
 			all+"; CREATE SCHEMA @schema@_closed; ALTER TABLE s2 SET SCHEMA @schema@_closed"), 1),
 		// A virtual column is computed as the table that is read says.
 		ranges(noKey(of("with another virtual column", partitions("id int", "RANGE (id)", byRange, "i", "1"),
-			"ALTER TABLE s ADD v int GENERATED ALWAYS AS (id * 2) VIRTUAL", "ALTER TABLE s2 ALTER COLUMN v SET EXPRESSION AS (id * 3)")), 1),
+			"ALTER TABLE s ADD v int GENERATED ALWAYS AS (id * 2) VIRTUAL", "ALTER TABLE s2 ALTER COLUMN v SET EXPRESSION AS (id * 3)")), 1).from(18),
 	}
 }
 
 // ordered is s with another order recorded.
 func (s shape) ordered(o export.Order) shape {
 	s.order = o
+	return s
+}
+
+// from is s where the server's major version is at least the given one.
+func (s shape) from(version int) shape {
+	s.since = version
 	return s
 }
 
@@ -135,14 +141,14 @@ func otherShapes() []shape {
 	return append([]shape{
 		of("key/declared only", export.Physical, 3, doubled),
 		of("key/nullable", export.Physical, 3, loaded("id int UNIQUE, v int", nullable, "i")),
-		of("key/not null, not checked", export.Physical, 3, loaded("id int UNIQUE, v int", nullable, "i"), "ALTER TABLE s ADD CONSTRAINT checked NOT NULL id NOT VALID"),
+		of("key/not null, not checked", export.Physical, 3, loaded("id int UNIQUE, v int", nullable, "i"), "ALTER TABLE s ADD CONSTRAINT checked NOT NULL id NOT VALID").from(18),
 		of("key/index of other order", export.Physical, 3, doubled, "CREATE UNIQUE INDEX ON s (v, id)"),
 		of("key/index of a part", export.Physical, 3, doubled, "CREATE UNIQUE INDEX ON s (id) WHERE v % 4 = 0"),
 		of("key/index of an expression", export.Physical, 3, doubled, "CREATE UNIQUE INDEX ON s ((id + v))"),
 		of("key/index not valid", export.Physical, 3, doubled, "CREATE INDEX broken ON s (id)",
 			"UPDATE pg_index SET indisunique = true, indisvalid = false WHERE indexrelid = 'broken'::regclass"),
 		of("key/index of another collation", export.Physical, 3, loaded(`id text COLLATE "C" NOT NULL, v int`, "lpad(i::text, 9, '0'), i", "i"),
-			"CREATE UNIQUE INDEX ON s (id COLLATE pg_unicode_fast)"),
+			"CREATE UNIQUE INDEX ON s (id COLLATE ucs_basic)"),
 		of("key/index with more columns", export.ByKey, 3, plain, "CREATE UNIQUE INDEX ON s (id) INCLUDE (v)"),
 		of("key/index descending", export.ByKey, 3, plain, "CREATE UNIQUE INDEX ON s (id DESC)"),
 		of("key/index of patterns", export.Physical, 3, loaded("id text NOT NULL, v int", "lpad(i::text, 9, '0'), i", "i"), "CREATE UNIQUE INDEX ON s (id text_pattern_ops)"),
@@ -182,13 +188,13 @@ func columnShapes() []shape {
 	wide := byKey("", "int", "i")
 	wide.name, wide.columns, wide.want = "columns/wide", []string{"id", "v", "filler"}, "SELECT id, v, filler FROM s ORDER BY id"
 	wide.ranges = 2
-	wide.setup = []string{`CREATE TABLE s (id int PRIMARY KEY, v int, padding char(200), filler text STORAGE EXTERNAL);
+	wide.setup = []string{`CREATE TABLE s (id int PRIMARY KEY, v int, padding char(200), filler text); ALTER TABLE s ALTER filler SET STORAGE EXTERNAL;
 		INSERT INTO s SELECT i, i, '', CASE i WHEN 700 THEN repeat('70 MB.', 12000000) ELSE repeat(md5(i::text), 625) END FROM generate_series(1, 1500) i`}
 	few := wide
 	few.name, few.ranges, few.order, few.want = "columns/a few rows of a megabyte", 1, export.Physical, "SELECT id, v, filler FROM s ORDER BY ctid"
-	few.setup = []string{`CREATE TABLE s (id int PRIMARY KEY, v int, filler text STORAGE EXTERNAL);
+	few.setup = []string{`CREATE TABLE s (id int PRIMARY KEY, v int, filler text); ALTER TABLE s ALTER filler SET STORAGE EXTERNAL;
 		INSERT INTO s SELECT i, i, repeat(md5(i::text), 32768) FROM generate_series(1, 40) i`}
-	generated := byKey("", "int", "i")
+	generated := byKey("", "int", "i").from(18)
 	generated.name, generated.columns, generated.want = "columns/generated", []string{"b", "a", "id"}, "SELECT b, a, id FROM s ORDER BY id"
 	generated.setup = []string{
 		loaded("id int PRIMARY KEY", "i", "i"),

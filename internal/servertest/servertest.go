@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -169,6 +171,17 @@ func Database(t testing.TB) string {
 	return u.String()
 }
 
+// Version is the server's major version. What older ones don't have is left out
+// of a table of cases, which says since when it is there.
+func Version(t testing.TB) int {
+	t.Helper()
+	number, err := strconv.Atoi(strings.TrimSpace(PSQL(t, Server(t), "SHOW server_version_num")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return number / 10000
+}
+
 // PSQL runs a statement, or several, in the database at url and returns what
 // psql prints. It is how tests know what is right: without any code of ours.
 func PSQL(t testing.TB, url, sql string) string {
@@ -182,6 +195,30 @@ func PSQL(t testing.TB, url, sql string) string {
 		t.Fatalf("psql: %v\n%s\n%s", err, stderr.String(), sql)
 	}
 	return stdout.String()
+}
+
+// Lock locks a table against everybody else until the test ends.
+func Lock(t testing.TB, url, table string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	if _, err := conn.Exec(t.Context(), "BEGIN; LOCK TABLE "+pgx.Identifier{table}.Sanitize()+" IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Seed makes an example table by its script in the project's seeds folder,
+// whose path is given.
+func Seed(t testing.TB, url, folder, name string, rows int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), env(t, "TEST_PSQL"), "--no-psqlrc", "--dbname", url, "--set", fmt.Sprint("rows=", rows),
+		"--file", filepath.Join(folder, "generate-"+name+".sql"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("seed %s: %v\n%s", name, err, out)
+	}
 }
 
 // Users makes a users table of n rows, with NULLs and with names that are

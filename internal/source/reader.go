@@ -90,7 +90,7 @@ func (r *Reader) unchanged(ctx context.Context, name dataset.Relation) error {
 	if err != nil {
 		return err
 	}
-	if _, err := r.conn.Exec(ctx, "COMMIT"); err != nil {
+	if err := renew(ctx, r.conn); err != nil {
 		return err
 	}
 	now, err := r.meaning(ctx, name)

@@ -27,7 +27,7 @@ type relation struct {
 	// must be sorted by operators that a session here finds, and for a type
 	// whose text can be compared with: not an extension's, nor a row's.
 	hasKey bool
-	text   []string // the columns of a string type
+	text   []string // the columns of a string type, among which "char" was until Postgres 14, but is none
 	leaves []leaf   // of a partitioned table, by oid; otherwise itself; none of a view
 }
 
@@ -59,7 +59,7 @@ SELECT c.relkind::text,
                    AND o.opcdefault AND o.opcnamespace = 'pg_catalog'::regnamespace AND o.opcintype <> 'record'::regtype)),
        ARRAY(
            SELECT a.attname::text FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND t.typcategory = 'S')
+           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND t.typcategory = 'S' AND t.oid <> '"char"'::regtype)
 FROM pg_class c WHERE c.oid = $1::text::regclass`
 
 const leavesQuery = `

@@ -67,12 +67,12 @@ func (s *Source) Snapshot(ctx context.Context, exportID string, attempt int, sel
 }
 
 func (s *Snapshot) take(ctx context.Context) error {
-	kind := s.holder.QueryRow(ctx, "SELECT relkind::text FROM pg_class WHERE oid = to_regclass($1::text)", relationSQL(s.relation))
+	kind := s.holder.QueryRow(ctx, "SELECT relkind::text FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass($1::text)", relationSQL(s.relation))
 	if err := kind.Scan(&s.kind); err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return err
 	}
 	// The lock comes first: the snapshot is taken by the first query, and must not be older than the lock.
-	if err := s.begin(ctx, s.holder); err != nil {
+	if err := begin(ctx, s.holder); err != nil {
 		return err
 	}
 	if err := s.lock(ctx, s.holder); err != nil {
@@ -83,11 +83,6 @@ func (s *Snapshot) take(ctx context.Context) error {
 		return err
 	}
 	return s.lockMaterializedView(ctx, s.holder)
-}
-
-func (s *Snapshot) begin(ctx context.Context, conn *pgx.Conn) error {
-	_, err := conn.Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-	return err
 }
 
 // lock keeps the table's definition and its storage as they are until the
@@ -150,7 +145,7 @@ func (s *Snapshot) Reader(ctx context.Context) (*Reader, error) {
 }
 
 func (s *Snapshot) enter(ctx context.Context, conn *pgx.Conn) error {
-	if err := s.begin(ctx, conn); err != nil {
+	if err := begin(ctx, conn); err != nil {
 		return err
 	}
 	if _, err := conn.Exec(ctx, "SET TRANSACTION SNAPSHOT "+literal(s.identity.id)); err != nil {

@@ -32,9 +32,6 @@ const (
 	// closeTimeout bounds how long ending a connection may take, with its
 	// cancel request when a query runs.
 	closeTimeout = 2 * time.Second
-	// sessionLimit bounds a statement, and an idle transaction, of a function
-	// that vanished without a word: a little over a function's 15 minutes.
-	sessionLimit = 16 * time.Minute
 )
 
 // Source is a Postgres server that rows are read from.
@@ -56,29 +53,6 @@ func New(url string) (*Source, error) {
 	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 		return pgproto3.NewFrontend(bufio.NewReaderSize(r, readBuffer), w)
 	}
-	limit := strconv.FormatInt(sessionLimit.Milliseconds(), 10)
-	for name, value := range map[string]string{
-		// What decides how a value looks as text is the same for every caller.
-		"client_encoding":    "UTF8",
-		"TimeZone":           "UTC",
-		"DateStyle":          "ISO, MDY",
-		"IntervalStyle":      "postgres",
-		"bytea_output":       "hex",
-		"extra_float_digits": "1",
-		"search_path":        "pg_catalog",
-		// A backslash in a literal is only a backslash; see literal.
-		"standard_conforming_strings": "on",
-		// A scan starts at the table's beginning, whoever else scans it.
-		"synchronize_seqscans": "off",
-		// The server notices a vanished function by itself.
-		"statement_timeout":                   limit,
-		"idle_in_transaction_session_timeout": limit,
-		"tcp_keepalives_idle":                 "10",
-		"tcp_keepalives_interval":             "5",
-		"tcp_keepalives_count":                "3",
-	} {
-		config.RuntimeParams[name] = value
-	}
 	return &Source{config: config}, nil
 }
 
@@ -92,11 +66,17 @@ func sessionPrefix(id string) string { return "csvexport " + id + "/" }
 
 func (s *Source) connect(ctx context.Context, name string) (*pgx.Conn, error) {
 	config := s.config.Copy()
+	// All that poolers take; see settings.
 	config.RuntimeParams["application_name"] = name
+	config.RuntimeParams["client_encoding"] = "UTF8"
 	// Statements run once; preparing them would cost a round trip each.
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
+		return nil, translate(ctx, "connect to the database", err)
+	}
+	if err := supported(conn); err != nil {
+		closeConn(ctx, conn)
 		return nil, translate(ctx, "connect to the database", err)
 	}
 	return conn, nil
@@ -144,7 +124,7 @@ func (s *Source) EndEarlier(ctx context.Context, id string, attempt int) error {
 // for one more reader: an export can do with fewer.
 func Refused(err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (pgErr.Code == "55P03" || pgErr.Code == "53300")
+	return ok && (pgErr.Code == "55P03" || pgErr.Code == "53300" || fullPooler(pgErr))
 }
 
 // translate names an error of Postgres or of the connection in the domain's
@@ -168,6 +148,12 @@ func classify(err error) (export.Code, string) {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok || len(pgErr.Code) != 5 {
 		return export.SourceUnavailable, "The database can't be reached."
+	}
+	switch {
+	case refusedByPooler(pgErr):
+		return export.SourceRejected, "The connection pooler before the database refuses the service's connections: it must pool by session or by transaction, and take every option of the database's URL."
+	case fullPooler(pgErr):
+		return export.SourceUnavailable, "The database is too busy."
 	}
 	// The codes: PostgreSQL manual, appendix A.
 	switch pgErr.Code {

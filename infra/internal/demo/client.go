@@ -47,7 +47,7 @@ type status struct {
 // create asks for an export of everything and returns its id.
 func (c *client) create(ctx context.Context) (string, error) {
 	var created status
-	if err := c.call(ctx, http.MethodPost, "/exports/csv", `{}`, http.StatusAccepted, &created); err != nil {
+	if err := c.call(ctx, http.MethodPost, "/exports/csv", `{"dataset":"users"}`, http.StatusAccepted, &created); err != nil {
 		return "", err
 	}
 	if created.ExportID == "" {

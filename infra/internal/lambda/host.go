@@ -196,6 +196,27 @@ func (h *Host) expire(e *environment) {
 	}
 }
 
+// EndIdle ends the environments of a function that wait for work, and returns
+// when they have ended: the next invocation is a cold start.
+func (h *Host) EndIdle(function string) error {
+	f, err := h.function(function)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	idle := slices.Clone(h.idle[f.Name])
+	for _, e := range idle {
+		e.expiry.Stop()
+		h.forget(e)
+	}
+	h.mu.Unlock()
+	for _, e := range idle {
+		e.kill()
+		<-e.process.Done()
+	}
+	return nil
+}
+
 // remove takes an environment out, so that it gets no further invocation.
 func (h *Host) remove(e *environment) {
 	h.mu.Lock()

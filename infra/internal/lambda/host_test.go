@@ -56,6 +56,27 @@ func TestInvoke_ColdThenWarm(t *testing.T) {
 	}
 }
 
+// EndIdle ends what waits, and nothing that works.
+func TestEndIdle(t *testing.T) {
+	h := newHost(t, lambda.Config{Functions: []lambda.Function{function(t, "handler")}})
+	first := invoke(t, h, "Export", `{}`)
+	if err := h.EndIdle("Export"); err != nil {
+		t.Fatal(err)
+	}
+	if list := h.Environments(); len(list) != 0 {
+		t.Errorf("environments %+v are left", list)
+	}
+	if _, err := os.Stat("/proc/" + strconv.Itoa(first.PID)); err == nil {
+		t.Error("its process runs on")
+	}
+	if second := invoke(t, h, "Export", `{}`); second.InitDuration == 0 || second.PID == first.PID {
+		t.Errorf("the next invocation is no cold start: %+v", second.Report)
+	}
+	if err := h.EndIdle("nobody"); err == nil {
+		t.Error("no error for an unknown function")
+	}
+}
+
 func TestInvoke_Environment(t *testing.T) {
 	t.Setenv("AWS_PROFILE", "production")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "real")

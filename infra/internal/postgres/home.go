@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -21,6 +22,7 @@ import (
 type homeDir struct {
 	path    string
 	install string
+	psql    string
 	owner   *process.Credential // nil: the user who starts it
 }
 
@@ -52,7 +54,9 @@ func prepare(cfg Config) (homeDir, error) {
 		return homeDir{}, err
 	}
 	if os.Geteuid() != 0 {
-		return homeDir{path: path, install: cfg.Install}, os.MkdirAll(path, 0o700)
+		h := homeDir{path: path, install: cfg.Install}
+		h.psql = cmp.Or(cfg.PSQL, h.bin("psql"))
+		return h, os.MkdirAll(path, 0o700)
 	}
 	if err := os.Mkdir(path, 0o711); err != nil && !errors.Is(err, fs.ErrExist) {
 		return homeDir{}, err
@@ -73,6 +77,7 @@ func prepare(cfg Config) (homeDir, error) {
 	}
 	programs := filepath.Join(path, "programs")
 	h := homeDir{path: path, install: filepath.Join(programs, filepath.Base(filepath.Dir(cfg.Install)), filepath.Base(cfg.Install)), owner: owner}
+	h.psql = cmp.Or(cfg.PSQL, h.bin("psql"))
 	return h, copyPrograms(cfg.Install, programs)
 }
 
@@ -156,8 +161,12 @@ func initialize(ctx context.Context, h homeDir, password string) (err error) {
 	if err := os.WriteFile(secret, []byte(password), 0o600); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, h.bin("initdb"), "--pgdata", unfinished, "--username", superuser, "--pwfile", secret,
-		"--auth", "scram-sha-256", "--encoding", "UTF8", "--locale-provider", "builtin", "--locale", "C.UTF-8", "--lc-messages", "C", "--no-sync")
+	locale, err := h.locale(ctx)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, h.bin("initdb"), append(locale, "--pgdata", unfinished, "--username", superuser, "--pwfile", secret,
+		"--auth", "scram-sha-256", "--encoding", "UTF8", "--lc-messages", "C", "--no-sync")...)
 	cmd.Dir, cmd.Env = h.path, environment()
 	if o := h.owner; o != nil {
 		if err := errors.Join(os.Chown(unfinished, int(o.UID), int(o.GID)), os.Chown(secret, int(o.UID), int(o.GID))); err != nil {
@@ -169,6 +178,23 @@ func initialize(ctx context.Context, h homeDir, password string) (err error) {
 		return fmt.Errorf("initdb: %w: %s", err, strings.TrimSpace(string(out)))
 	}
 	return os.Rename(unfinished, h.data())
+}
+
+// locale is that of the databases: C.UTF-8, which is the server's own from 17
+// on, and the system's before.
+func (h homeDir) locale(ctx context.Context) ([]string, error) {
+	out, err := exec.CommandContext(ctx, h.bin("postgres"), "--version").Output() // as "postgres (PostgreSQL) 18.6"
+	if err != nil {
+		return nil, fmt.Errorf("ask for the version of Postgres: %w", err)
+	}
+	major := 0
+	if _, err := fmt.Sscanf(string(out), "postgres (PostgreSQL) %d", &major); err != nil {
+		return nil, fmt.Errorf("version of Postgres %q: %w", out, err)
+	}
+	if major < 17 {
+		return []string{"--locale", "C.UTF-8"}, nil
+	}
+	return []string{"--locale-provider", "builtin", "--locale", "C.UTF-8"}, nil
 }
 
 // environment of the server's programs: nothing of the shell, such as PGHOST or PGDATA.

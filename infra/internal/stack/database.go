@@ -36,7 +36,7 @@ func WithPostgres(ctx context.Context, folder *Folder, out io.Writer, f func(psq
 	if err != nil {
 		return err
 	}
-	server, err := folder.startPostgres(ctx, install)
+	server, err := folder.startPostgres(ctx, install, "")
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"csvexport/infra/internal/emulator"
 	"csvexport/infra/internal/localaws"
 	"csvexport/infra/internal/objectstore"
+	"csvexport/infra/internal/pooler"
 	"csvexport/infra/internal/postgres"
 	"csvexport/infra/internal/python"
 )
@@ -25,6 +26,7 @@ const ObjectStoreCommand = "objectstore"
 type Servers struct {
 	Postgres  *postgres.Server // nil when the stack uses the user's own database
 	PSQL      string           // path of the bundled psql
+	Pooler    *pooler.Server   // nil for none
 	Endpoints localaws.Endpoints
 
 	emulator *emulator.Server
@@ -34,6 +36,8 @@ type Servers struct {
 // ServersConfig says what to start.
 type ServersConfig struct {
 	OwnDatabase bool      // start Postgres
+	Install     string    // another installation of Postgres than the bundled one, with bin/, lib/ and share/; empty: that
+	Pooler      string    // also start PgBouncer before Postgres, in this pool_mode; empty: don't
 	Resources   string    // names the resources' definitions; kept state of others is dropped
 	Out         io.Writer // gets a line for what takes long
 }
@@ -55,9 +59,14 @@ func packages(ctx context.Context, root string, out io.Writer) (env python.Env, 
 	return env, filepath.Join(pkg, "pginstall"), err
 }
 
-func (f *Folder) startPostgres(ctx context.Context, install string) (*postgres.Server, error) {
+// startPostgres starts the bundled installation, or another, which needs no psql.
+func (f *Folder) startPostgres(ctx context.Context, bundled, other string) (*postgres.Server, error) {
+	install, client := bundled, ""
+	if other != "" {
+		install, client = other, filepath.Join(bundled, "bin", "psql")
+	}
 	return postgres.Start(ctx, postgres.Config{
-		Install: install, Dir: f.Path(), LogFile: f.Path("logs", "postgres.log"), Started: f.Started,
+		Install: install, PSQL: client, Dir: f.Path(), LogFile: f.Path("logs", "postgres.log"), Started: f.Started,
 	})
 }
 
@@ -72,7 +81,12 @@ func (f *Folder) StartServers(ctx context.Context, cfg ServersConfig) (*Servers,
 	group, groupCtx := errgroup.WithContext(ctx)
 	if cfg.OwnDatabase {
 		group.Go(func() (err error) {
-			s.Postgres, err = f.startPostgres(groupCtx, install)
+			if s.Postgres, err = f.startPostgres(groupCtx, install, cfg.Install); err != nil || cfg.Pooler == "" {
+				return err
+			}
+			s.Pooler, err = pooler.Start(groupCtx, pooler.Config{
+				Mode: cfg.Pooler, URL: s.Postgres.URL, LogFile: f.Path("logs", "pgbouncer.log"), Started: f.Started,
+			})
 			return err
 		})
 	}
@@ -163,6 +177,9 @@ func (s *Servers) Stop(ctx context.Context) error {
 	}
 	if s.emulator != nil {
 		err = errors.Join(err, s.emulator.Stop(ctx))
+	}
+	if s.Pooler != nil {
+		err = errors.Join(err, s.Pooler.Stop(ctx))
 	}
 	if s.Postgres != nil {
 		err = errors.Join(err, s.Postgres.Stop(ctx))

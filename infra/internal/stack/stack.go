@@ -36,7 +36,7 @@ type Config struct {
 	// Parameters are values of the template's parameters, beside those that
 	// the stack gives itself.
 	Parameters map[string]string
-	Datasets   string    // absolute path of the file of datasets; empty: the service's own
+	Datasets   string    // absolute path of the file of datasets, or s3://BUCKET/KEY; empty: the service's own
 	Out        io.Writer // gets a line for what takes long
 
 	// Intercept gives the functions, and nobody else, other endpoints than the
@@ -54,6 +54,7 @@ type Stack struct {
 	servers   *Servers
 	resources string
 	host      *lambda.Host
+	deployed  Deployed
 	https     []*http.Server
 	workers   sync.WaitGroup // event sources, schedules, HTTP servers
 	cancel    context.CancelFunc
@@ -102,6 +103,10 @@ func Start(ctx context.Context, f *Folder, cfg Config) (_ *Stack, err error) {
 	}
 	s.host = s.lambdaHost(binaries, declared, seen)
 	s.serve(invoke, s.host)
+	s.deployed = Deployed{
+		Host: s.host, Functions: lambdaFunctions(binaries, declared.Functions),
+		Routes: declared.Routes, EventSources: declared.EventSources, Schedules: declared.Schedules,
+	}
 	if cfg.RequestsOnly {
 		declared.EventSources, declared.Schedules = nil, nil
 	}
@@ -115,6 +120,29 @@ func Start(ctx context.Context, f *Folder, cfg Config) (_ *Stack, err error) {
 	}
 	return s, nil
 }
+
+// Deployed is what a stack runs and what runs it, also if nothing but requests
+// is delivered.
+type Deployed struct {
+	Host         *lambda.Host
+	Functions    []lambda.Function
+	Routes       []template.Route
+	EventSources []template.EventSource
+	Schedules    []template.Schedule
+}
+
+// Function finds a function by its logical ID.
+func (d Deployed) Function(id string) (lambda.Function, bool) {
+	for _, f := range d.Functions {
+		if f.LogicalID == id {
+			return f, true
+		}
+	}
+	return lambda.Function{}, false
+}
+
+// Deployed is valid until Stop.
+func (s *Stack) Deployed() Deployed { return s.deployed }
 
 // prepare checks the template, builds the functions and starts the servers, the
 // latter two at the same time.

@@ -1,4 +1,6 @@
-package awsconfig
+// Package s3file reads files that a setting names in S3. Functions whose
+// setting names none have no client for it.
+package s3file
 
 import (
 	"context"
@@ -6,13 +8,15 @@ import (
 	"io"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"csvexport/internal/awsconfig"
 )
 
-// ReadObject returns the content of an object in S3, such as a catalog of
+// Read returns the content of an object in S3, such as a catalog of
 // datasets. It has a client of its own, which a function that reads none does
 // without.
-func ReadObject(ctx context.Context, bucket, key string) (content []byte, err error) {
-	cfg, err := Load(ctx)
+func Read(ctx context.Context, bucket, key string) (content []byte, err error) {
+	cfg, err := awsconfig.Load(ctx)
 	if err != nil {
 		return nil, err
 	}
