@@ -26,7 +26,7 @@ export DATABASE_URL
 VERSIONS ?= 14 15 16 17
 ## STACK_NAME: name of the stack in AWS, for deploy; by default samconfig.toml's
 STACK_NAME ?=
-## PARAMS: parameters of template.yaml for deploy, NAME=VALUE …; by default samconfig.toml's
+## PARAMS: parameters of template.yaml for deploy and up, NAME=VALUE …; for deploy by default samconfig.toml's
 PARAMS ?=
 
 # Folders under .local/ that start with a dot are no stacks.
@@ -66,7 +66,7 @@ demo: $(LOCAL) ## Export the users table and compare the file with psql's
 	@$(LOCAL) demo -stack $(STACK) -port $(PORT) -rows $(ROWS) -datasets '$(DATASETS)'
 
 up: $(LOCAL) ## Start the local stack and serve until Ctrl-C
-	@$(LOCAL) up -stack $(STACK) -port $(PORT) -rows $(ROWS) -datasets '$(or $(DATASETS),$(wildcard datasets.yaml))'
+	@$(LOCAL) up -stack $(STACK) -port $(PORT) -rows $(ROWS) -datasets '$(or $(DATASETS),$(wildcard datasets.yaml))' $(foreach p,$(PARAMS),-param '$(p)')
 
 down: $(LOCAL) ## Stop the local stack
 	@$(LOCAL) down -stack $(STACK)

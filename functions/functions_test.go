@@ -17,6 +17,7 @@ import (
 // builds says which of the packages that hold a client each function's main
 // builds, by hand. A client that isn't needed costs every cold start.
 var builds = map[string][]string{
+	"authorize":       nil,
 	"create-export":   {"jobs", "queue", "s3file"},
 	"delete-export":   {"bucket", "jobs"},
 	"describe":        {"s3file"},

@@ -59,6 +59,7 @@ type options struct {
 	write       string
 	postgres    string
 	pooler      string
+	parameters  parameters
 }
 
 func main() {
@@ -160,6 +161,7 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 		database()
 		port()
 		datasets("")
+		fs.Var(&opt.parameters, "param", "`NAME=VALUE` of a parameter of template.yaml, over the stack's own; may be repeated")
 		fs.BoolVar(&opt.ephemeral, "ephemeral", false, "start empty and keep nothing")
 		rows(0, "seed the users table with so many rows if there is none; 0 for no table")
 	case "down":

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"csvexport/infra/internal/stack"
@@ -48,7 +49,9 @@ func withStack(ctx context.Context, opt options, stderr io.Writer, f func(*stack
 	defer func() { err = errors.Join(err, folder.Close()) }()
 	begin := time.Now()
 	fmt.Fprintf(stderr, "starting the stack %q: Postgres, SQS, DynamoDB, S3 and the functions\n", opt.stack)
-	s, err := stack.Start(ctx, folder, stack.Config{Port: opt.port, DatabaseURL: opt.databaseURL, Datasets: opt.datasets, Out: stderr})
+	s, err := stack.Start(ctx, folder, stack.Config{
+		Port: opt.port, DatabaseURL: opt.databaseURL, Datasets: opt.datasets, Parameters: opt.parameters, Out: stderr,
+	})
 	if err != nil {
 		return err
 	}
@@ -61,4 +64,26 @@ func withStack(ctx context.Context, opt options, stderr io.Writer, f func(*stack
 // down stops the stack of that name.
 func down(ctx context.Context, opt options, stderr io.Writer) error {
 	return stack.Down(ctx, opt.root, opt.stack, opt.clean, stderr)
+}
+
+// parameters are the values of -param.
+type parameters map[string]string
+
+// String is flag.Value's; nothing is the default.
+func (p *parameters) String() string { return "" }
+
+// Set adds one NAME=VALUE; the value may be empty.
+func (p *parameters) Set(text string) error {
+	name, value, ok := strings.Cut(text, "=")
+	if !ok || name == "" {
+		return errors.New("want NAME=VALUE")
+	}
+	if _, twice := (*p)[name]; twice {
+		return fmt.Errorf("%s is given twice", name)
+	}
+	if *p == nil {
+		*p = parameters{}
+	}
+	(*p)[name] = value
+	return nil
 }

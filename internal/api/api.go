@@ -20,13 +20,18 @@ import (
 // Caller is what the gateway knows about a request.
 type Caller struct {
 	// Owner is whose exports the request may see: verified, never taken from
-	// the request itself.
-	Owner  string
-	Access dataset.Access // what the verified token lets them export
+	// the request itself. It is empty for nobody, who may use public routes only.
+	Owner string
+	// Subject is who the caller is, for the audit log; empty for everybody
+	// where nobody signs in.
+	Subject string
+	// Access is what the verified token lets the caller export.
+	Access dataset.Access
 	// BasePath goes before every path of ours in a link: empty, or "/stage".
 	BasePath string
 	// RequestID names the request in logs and problem documents.
 	RequestID string
+	SourceIP  string
 }
 
 type callerKey struct{}
@@ -43,10 +48,31 @@ func CallerOf(r *http.Request) Caller {
 }
 
 // handler is an http.Handler that may fail. What it returns is answered as a
-// problem document; it must not have written before.
+// problem document; it must not have written before. It isn't called for a
+// request without an owner, which is answered 401.
 type handler func(w http.ResponseWriter, r *http.Request) error
 
 func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	public(func(w http.ResponseWriter, r *http.Request) error {
+		if err := authenticated(r); err != nil {
+			return err
+		}
+		return h(w, r)
+	}).ServeHTTP(w, r)
+}
+
+// authenticated returns the error for a request without an owner.
+func authenticated(r *http.Request) error {
+	if CallerOf(r).Owner == "" {
+		return export.Errorf(export.Unauthenticated, "The request does not say who sends it.")
+	}
+	return nil
+}
+
+// public is a handler that answers nobody's requests, too.
+type public func(w http.ResponseWriter, r *http.Request) error
+
+func (h public) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	answer := &recorder{ResponseWriter: w, status: http.StatusOK}
 	answer.Header().Set("Cache-Control", "no-store")

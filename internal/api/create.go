@@ -43,40 +43,48 @@ func (h *CreateExport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *CreateExport) serve(w http.ResponseWriter, r *http.Request) error {
 	key, problems := idempotencyKey(r)
 	spec, validateOnly, err := readSpec(w, r, h.Catalog, problems)
+	if err == nil && validateOnly {
+		return writeValid(w)
+	}
+	var e export.Export
+	if err == nil {
+		e, err = h.take(r, spec, key, "create")
+	}
+	audit(r, "create", e, err)
 	if err != nil {
 		return err
 	}
-	if validateOnly {
-		return writeValid(w)
-	}
-	return h.take(w, r, spec, key, "create")
+	return accepted(w, r, e)
 }
 
-// take takes a new export on and answers 202 with its status. What is asked
-// for under a key is the operation and the spec.
-func (h *CreateExport) take(w http.ResponseWriter, r *http.Request, spec export.Spec, key, operation string) error {
+// take takes a new export on and sends it, or returns the earlier one of the
+// same key. What is asked for under a key is the operation and the spec.
+func (h *CreateExport) take(r *http.Request, spec export.Spec, key, operation string) (export.Export, error) {
 	now := time.Now()
 	e, err := newExport(CallerOf(r).Owner, spec, h.Catalog, now)
 	if err != nil {
-		return err
+		return export.Export{}, err
 	}
 	request, err := fingerprint(operation, spec)
 	if err != nil {
-		return err
+		return export.Export{}, err
 	}
 	admitted, err := h.Jobs.Admit(r.Context(), e, jobs.Admission{Quota: h.Quota, Key: key, Request: request}, now)
-	if err != nil {
-		return err
+	if err != nil || admitted.ID != e.ID {
+		return admitted, err
 	}
-	if admitted.ID == e.ID {
-		message := queue.Message{ExportID: e.ID, Traceparent: traceparent(r)}
-		if err := h.Queue.Send(r.Context(), e.Owner, message, 0); err != nil {
-			slog.WarnContext(r.Context(), "message not sent, left to the sweeper", "exportId", e.ID, "error", err)
-		}
+	message := queue.Message{ExportID: e.ID, Traceparent: traceparent(r)}
+	if err := h.Queue.Send(r.Context(), e.Owner, message, 0); err != nil {
+		slog.WarnContext(r.Context(), "message not sent, left to the sweeper", "exportId", e.ID, "error", err)
 	}
-	w.Header().Set("Location", CallerOf(r).BasePath+"/exports/"+admitted.ID+"/status")
+	return e, nil
+}
+
+// accepted answers 202 with the export as it is.
+func accepted(w http.ResponseWriter, r *http.Request, e export.Export) error {
+	w.Header().Set("Location", CallerOf(r).BasePath+"/exports/"+e.ID+"/status")
 	w.Header().Set("Retry-After", "1")
-	return writeJSON(w, http.StatusAccepted, view(admitted, time.Now()))
+	return writeJSON(w, http.StatusAccepted, view(e, time.Now()))
 }
 
 // fingerprint identifies what a request asks for.

@@ -33,23 +33,30 @@ func (h *DeleteExport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *DeleteExport) serve(w http.ResponseWriter, r *http.Request) error {
+	e, err := h.delete(r)
+	audit(r, "delete", e, err)
+	if err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// delete ends the export that the path names, and returns it as it was.
+func (h *DeleteExport) delete(r *http.Request) (export.Export, error) {
 	for try := 1; ; try++ {
 		e, err := find(r, h.Jobs)
 		if err != nil {
-			return err
+			return export.Export{}, err
 		}
 		err = h.end(r.Context(), e)
 		if export.CodeOf(err) == export.Conflict && try < deleteTries {
 			continue
 		}
 		if export.CodeOf(err) == export.Conflict {
-			return &export.Error{Code: export.Unavailable, Message: "The export changes just now. Please try again.", Err: err}
+			return e, &export.Error{Code: export.Unavailable, Message: "The export changes just now. Please try again.", Err: err}
 		}
-		if err != nil {
-			return err
-		}
-		w.WriteHeader(http.StatusNoContent)
-		return nil
+		return e, err
 	}
 }
 

@@ -124,11 +124,11 @@ func operatorWord(f dataset.Filter) string {
 var contract []byte
 
 // Contract answers GET /openapi.yaml with the service's HTTP contract, an
-// OpenAPI 3.1 document.
+// OpenAPI 3.1 document, to everybody.
 type Contract struct{}
 
 func (Contract) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	handler(func(w http.ResponseWriter, _ *http.Request) error {
+	public(func(w http.ResponseWriter, _ *http.Request) error {
 		w.Header().Set("Content-Type", "application/yaml") // RFC 9512
 		w.WriteHeader(http.StatusOK)
 		_, err := w.Write(contract)

@@ -36,19 +36,21 @@ type downloadView struct {
 }
 
 func (h *DownloadExport) serve(w http.ResponseWriter, r *http.Request) error {
-	e, err := find(r, h.Jobs)
-	if err != nil {
-		return err
-	}
 	now := time.Now()
-	if err := downloadable(e, now); err != nil {
-		return err
+	e, err := find(r, h.Jobs)
+	if err == nil {
+		err = downloadable(e, now)
 	}
-	if r.Method == http.MethodHead {
+	if r.Method == http.MethodHead && err == nil {
 		return h.head(w, r, e)
 	}
-	ttl := max(min(h.PresignTTL, e.ExpiresAt.Sub(now)), time.Second) // a signature's least
-	url, err := h.Bucket.PresignGet(r.Context(), e.Result.Key, e.FileName(), ttl)
+	var url string
+	var ttl time.Duration
+	if err == nil {
+		ttl = max(min(h.PresignTTL, e.ExpiresAt.Sub(now)), time.Second) // a signature's least
+		url, err = h.Bucket.PresignGet(r.Context(), e.Result.Key, e.FileName(), ttl)
+	}
+	audit(r, "download", e, err)
 	if err != nil {
 		return err
 	}

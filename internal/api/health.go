@@ -34,7 +34,7 @@ type Check struct {
 
 // Health answers GET /health: the function runs; it asks nobody else. With
 // ?deep=true it also says whether every server that the service needs
-// answers, and how quickly; 503 if one doesn't.
+// answers, and how quickly; 503 if one doesn't. That is for owners only.
 type Health struct {
 	Checks []Check
 
@@ -43,7 +43,7 @@ type Health struct {
 	checkedAt time.Time
 }
 
-func (h *Health) ServeHTTP(w http.ResponseWriter, r *http.Request) { handler(h.serve).ServeHTTP(w, r) }
+func (h *Health) ServeHTTP(w http.ResponseWriter, r *http.Request) { public(h.serve).ServeHTTP(w, r) }
 
 type healthView struct {
 	Status    string               `json:"status"`
@@ -66,6 +66,9 @@ func (h *Health) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !deep {
 		return writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	}
+	if err := authenticated(r); err != nil {
+		return err
 	}
 	answer := healthView{Status: "ok", Checks: map[string]checkView{}}
 	var down []string

@@ -40,9 +40,9 @@ type listView struct {
 }
 
 func (h *ListExports) serve(w http.ResponseWriter, r *http.Request) error {
-	q, problems := decodeList(r.URL.Query(), CallerOf(r).Owner)
-	if len(problems) > 0 {
-		return invalid(problems...)
+	q, err := decodeList(r.URL.Query(), CallerOf(r).Owner)
+	if err != nil {
+		return err
 	}
 	now := time.Now()
 	exports, next, err := h.Jobs.List(r.Context(), q, now)
@@ -59,8 +59,9 @@ func (h *ListExports) serve(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, answer)
 }
 
-// decodeList reads the query of GET /exports.
-func decodeList(query url.Values, owner string) (jobs.List, []export.FieldError) {
+// decodeList reads the query of GET /exports. Its error is Forbidden for the
+// page token of another owner's list.
+func decodeList(query url.Values, owner string) (jobs.List, error) {
 	q := jobs.List{Owner: owner, Size: defaultPage}
 	var after *pageToken
 	var problems []export.FieldError
@@ -93,29 +94,36 @@ func decodeList(query url.Values, owner string) (jobs.List, []export.FieldError)
 			problems = append(problems, export.FieldError{Field: name, Message: message})
 		}
 	}
-	if after != nil && len(problems) == 0 {
-		if after.List != listMark(q) {
-			return q, []export.FieldError{{Field: "pageToken", Message: badPageToken}}
+	if len(problems) > 0 {
+		return q, invalid(problems...)
+	}
+	if after != nil {
+		if after.Owner != ownerMark(q.Owner) {
+			return q, export.Errorf(export.Forbidden, "The page token is of another caller's list.")
+		}
+		if after.Status != q.Status {
+			return q, invalid(export.FieldError{Field: "pageToken", Message: badPageToken})
 		}
 		q.After = &jobs.Position{CreatedAt: after.CreatedAt, ID: after.ID}
 	}
-	return q, problems
+	return q, nil
 }
 
 // pageToken says where a page of a list begins. It is opaque to callers and
 // holds nothing secret: a forged one only leads through the caller's own
 // exports.
 type pageToken struct {
-	V         int       `json:"v"`
-	List      string    `json:"l"` // of which list
-	CreatedAt time.Time `json:"c"`
-	ID        string    `json:"i"`
+	V         int           `json:"v"`
+	Owner     string        `json:"o"` // whose list, as ownerMark
+	Status    export.Status `json:"s"` // of the list's exports; empty for all
+	CreatedAt time.Time     `json:"c"`
+	ID        string        `json:"i"`
 }
 
-const pageTokenVersion = 1
+const pageTokenVersion = 2
 
 func encodePageToken(q jobs.List, at jobs.Position) string {
-	b, err := json.Marshal(pageToken{V: pageTokenVersion, List: listMark(q), CreatedAt: at.CreatedAt, ID: at.ID})
+	b, err := json.Marshal(pageToken{V: pageTokenVersion, Owner: ownerMark(q.Owner), Status: q.Status, CreatedAt: at.CreatedAt, ID: at.ID})
 	if err != nil { // strings and a time always encode
 		panic(err)
 	}
@@ -132,8 +140,8 @@ func decodePageToken(token string) (pageToken, bool) {
 	return t, ok
 }
 
-// listMark tells one list from another's, and from that of another status.
-func listMark(q jobs.List) string {
-	sum := sha256.Sum256([]byte(q.Owner + "\n" + string(q.Status)))
+// ownerMark tells one owner from another in a page token.
+func ownerMark(owner string) string {
+	sum := sha256.Sum256([]byte(owner))
 	return hex.EncodeToString(sum[:8])
 }

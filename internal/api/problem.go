@@ -63,6 +63,9 @@ func writeProblem(w http.ResponseWriter, r *http.Request, err error) {
 	if answer.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(answer.retryAfter))
 	}
+	if code == export.Unauthenticated {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
 	p := problem{
 		Type: "about:blank", Title: http.StatusText(answer.status), Status: answer.status, Detail: detail,
 		Code: code, RequestID: CallerOf(r).RequestID, Error: detail,

@@ -17,35 +17,50 @@ func (h *RetryExport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *RetryExport) serve(w http.ResponseWriter, r *http.Request) error {
-	key, problems := idempotencyKey(r)
-	body, err := readBody(w, r)
+	e, err := h.retry(w, r)
+	audit(r, "retry", e, err)
 	if err != nil {
 		return err
 	}
+	return accepted(w, r, e)
+}
+
+// retry returns the new export, or with an error the old one if it is the
+// caller's.
+func (h *RetryExport) retry(w http.ResponseWriter, r *http.Request) (export.Export, error) {
+	key, problems := idempotencyKey(r)
+	body, err := readBody(w, r)
+	if err != nil {
+		return export.Export{}, err
+	}
 	fields, err := object(body)
 	if err != nil {
-		return err
+		return export.Export{}, err
 	}
 	for _, f := range fields {
 		problems = append(problems, export.FieldError{Field: f.name, Message: "is not a field of this request: a retry takes none"})
 	}
 	if len(problems) > 0 {
-		return invalid(problems...)
+		return export.Export{}, invalid(problems...)
 	}
 	old, err := find(r, h.Jobs)
 	if err != nil {
-		return err
+		return export.Export{}, err
 	}
 	switch status := old.StatusAt(time.Now()); status {
 	case export.Failed, export.Cancelled:
 	case export.Processing:
-		return export.Errorf(export.NotReady, "The export isn't finished yet; ask for its status.")
+		return old, export.Errorf(export.NotReady, "The export isn't finished yet; ask for its status.")
 	default:
-		return export.Errorf(export.NotRetryable, "The export is %s; only a failed or cancelled one can be retried. Request a new one.", status)
+		return old, export.Errorf(export.NotRetryable, "The export is %s; only a failed or cancelled one can be retried. Request a new one.", status)
 	}
 	spec, err := h.Catalog.Renew(old.Spec, CallerOf(r).Access)
 	if err != nil {
-		return err
+		return old, err
 	}
-	return (*CreateExport)(h).take(w, r, spec, key, "retry "+old.ID)
+	e, err := (*CreateExport)(h).take(r, spec, key, "retry "+old.ID)
+	if err != nil {
+		return old, err
+	}
+	return e, nil
 }

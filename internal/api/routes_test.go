@@ -258,7 +258,7 @@ func TestListExports(t *testing.T) {
 	for query, field := range map[string]string{
 		"pageSize=0": "pageSize", "pageSize=101": "pageSize", "pageSize=x": "pageSize", "pageSize=%2B5": "pageSize", "pageSize=0&pageToken=x": "pageSize pageToken", "pageSize=": "pageSize", "status=done": "status", "status=": "status",
 		"x=1": "x", "pageSize=1&pageSize=2": "pageSize", "pageToken=": "pageToken", "pageToken=x": "pageToken", "pageToken=e30": "pageToken",
-		forged(`"v":1`, `"v":2`): "pageToken", forged(`"i":"`, `"i":"x`): "pageToken", forged(`"c":"2`, `"c":"x`): "pageToken",
+		forged(`"v":2`, `"v":1`): "pageToken", forged(`"i":"`, `"i":"x`): "pageToken", forged(`"c":"2`, `"c":"x`): "pageToken",
 		anothers[1:] + "&status=failed": "pageToken", "pageSize=0&status=x&y=": "pageSize status y",
 	} {
 		code, problem := list(t, f.jobs, "anna", query)
@@ -266,9 +266,15 @@ func TestListExports(t *testing.T) {
 			t.Errorf("%s: status %d, %v", query, code, problem)
 		}
 	}
-	if code, problem := list(t, f.jobs, "bert", anothers[1:]); code != http.StatusBadRequest || fields(problem) != "pageToken" {
+	if code, problem := list(t, f.jobs, "bert", anothers[1:]); code != http.StatusForbidden || problem["code"] != "forbidden" {
 		t.Errorf("another's token: status %d, %v", code, problem)
 	}
+}
+
+func health(t *testing.T, h http.Handler, owner, query string) (*httptest.ResponseRecorder, map[string]any) {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/health"+query, nil)
+	return serve(t, h, r.WithContext(api.WithCaller(r.Context(), api.Caller{Owner: owner})))
 }
 
 func TestHealth(t *testing.T) {
@@ -280,15 +286,19 @@ func TestHealth(t *testing.T) {
 	}}
 	get := func(query string) (*httptest.ResponseRecorder, map[string]any) {
 		t.Helper()
-		return serve(t, h, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/health"+query, nil))
+		return health(t, h, "anna", query)
 	}
 	for _, query := range []string{"", "?deep=false"} {
-		if w, answer := get(query); w.Code != http.StatusOK || fmt.Sprint(answer) != "map[status:ok]" {
+		if w, answer := health(t, h, "", query); w.Code != http.StatusOK || fmt.Sprint(answer) != "map[status:ok]" {
 			t.Errorf("health%s: status %d, %v", query, w.Code, answer)
 		}
 	}
+	w, problem := health(t, h, "", "?deep=true")
+	if w.Code != http.StatusUnauthorized || problem["code"] != "unauthenticated" || w.Header().Get("WWW-Authenticate") != "Bearer" {
+		t.Errorf("deep health for nobody: status %d, %v", w.Code, problem)
+	}
 	if asked != 0 {
-		t.Error("shallow health asked a server")
+		t.Error("shallow health, or nobody's, asked a server")
 	}
 	for range 3 {
 		w, answer := get("?deep=true")
@@ -302,7 +312,7 @@ func TestHealth(t *testing.T) {
 	}
 	h = &api.Health{Checks: h.Checks}
 	fails = errors.New("password=secret")
-	w, problem := get("?deep=true")
+	w, problem = get("?deep=true")
 	checks, _ := problem["checks"].(map[string]any)
 	if w.Code != http.StatusServiceUnavailable || problem["code"] != "unavailable" || w.Header().Get("Retry-After") == "" ||
 		checks["postgres"].(map[string]any)["status"] != "down" || checks["dynamodb"].(map[string]any)["status"] != "ok" {
@@ -367,7 +377,7 @@ func TestHealth_hangs(t *testing.T) {
 			{Name: "sqs", Ping: func(context.Context) error { return nil }},
 		}}
 		began := time.Now()
-		w, problem := serve(t, h, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/health?deep=true", nil))
+		w, problem := health(t, h, "anna", "?deep=true")
 		checks, _ := problem["checks"].(map[string]any)
 		if w.Code != http.StatusServiceUnavailable || checks["s3"].(map[string]any)["status"] != "down" || checks["sqs"].(map[string]any)["status"] != "ok" {
 			t.Errorf("status %d, %v", w.Code, problem)

@@ -19,11 +19,10 @@ import (
 
 	"csvexport/internal/api"
 	"csvexport/internal/config"
+	"csvexport/internal/dataset"
 	"csvexport/internal/function"
+	"csvexport/internal/identity"
 )
-
-// anonymous owns what is exported while no authorizer names an owner.
-const anonymous = "anonymous"
 
 // Start starts the function whose handler build builds; see function.Start.
 func Start(build func(context.Context, config.Config) (http.Handler, error), required ...config.Setting) {
@@ -32,7 +31,7 @@ func Start(build func(context.Context, config.Config) (http.Handler, error), req
 		if err != nil {
 			return nil, err
 		}
-		return Handler(h), nil
+		return Handler(h, cfg.AuthMode), nil
 	}, required...)
 }
 
@@ -40,9 +39,10 @@ func Start(build func(context.Context, config.Config) (http.Handler, error), req
 // that a server that hangs leads to an answer of ours and not of API Gateway's.
 const answerTime = time.Second
 
-// Handler adapts h to API Gateway's events. A panic of h is an internal
-// error of that request, not the end of the function.
-func Handler(h http.Handler) func(context.Context, events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, error) {
+// Handler adapts h to API Gateway's events. Who calls is what API Gateway
+// verified, in the way of mode, and nothing that the request says. A panic of
+// h is an internal error of that request, not the end of the function.
+func Handler(h http.Handler, mode config.AuthMode) func(context.Context, events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, error) {
 	return func(ctx context.Context, event events.APIGatewayProxyRequest) (answer events.APIGatewayProxyResponse, err error) {
 		defer func() {
 			if p := recover(); p != nil {
@@ -55,7 +55,7 @@ func Handler(h http.Handler) func(context.Context, events.APIGatewayProxyRequest
 			ctx, cancel = context.WithDeadline(ctx, deadline.Add(-answerTime))
 			defer cancel()
 		}
-		r, err := newRequest(ctx, event)
+		r, err := newRequest(ctx, event, mode)
 		if err != nil {
 			return events.APIGatewayProxyResponse{}, err
 		}
@@ -65,7 +65,7 @@ func Handler(h http.Handler) func(context.Context, events.APIGatewayProxyRequest
 	}
 }
 
-func newRequest(ctx context.Context, event events.APIGatewayProxyRequest) (*http.Request, error) {
+func newRequest(ctx context.Context, event events.APIGatewayProxyRequest, mode config.AuthMode) (*http.Request, error) {
 	body := []byte(event.Body)
 	if event.IsBase64Encoded {
 		var err error
@@ -73,10 +73,17 @@ func newRequest(ctx context.Context, event events.APIGatewayProxyRequest) (*http
 			return nil, fmt.Errorf("decode event's body: %w", err)
 		}
 	}
+	who, err := caller(event, mode)
+	if err != nil {
+		return nil, err
+	}
 	ctx = api.WithCaller(ctx, api.Caller{
-		Owner:     owner(event),
+		Owner:     who.Owner,
+		Subject:   who.Subject,
+		Access:    dataset.Access{Scopes: who.Scopes, Claims: who.Claims},
 		BasePath:  strings.TrimSuffix(event.RequestContext.Path, event.Path),
 		RequestID: event.RequestContext.RequestID,
+		SourceIP:  event.RequestContext.Identity.SourceIP,
 	})
 	target := url.URL{Path: event.Path, RawQuery: url.Values(event.MultiValueQueryStringParameters).Encode()}
 	r, err := http.NewRequestWithContext(ctx, event.HTTPMethod, target.String(), bytes.NewReader(body))
@@ -95,12 +102,14 @@ func newRequest(ctx context.Context, event events.APIGatewayProxyRequest) (*http
 	return r, nil
 }
 
-// owner is who the authorizer says the caller is.
-func owner(event events.APIGatewayProxyRequest) string {
-	if id, ok := event.RequestContext.Authorizer["owner"].(string); ok && id != "" {
-		return id
+// caller is who API Gateway says sends the request. Only in the mode iam is it
+// API Gateway's own check of a signature: in any other that would be beside
+// the authorizer.
+func caller(event events.APIGatewayProxyRequest, mode config.AuthMode) (identity.Identity, error) {
+	if mode == config.IAM {
+		return identity.FromIAM(event.RequestContext.Identity.Caller, event.RequestContext.Identity.UserArn), nil
 	}
-	return anonymous
+	return identity.FromContext(event.RequestContext.Authorizer)
 }
 
 // response gathers what a handler answers; API Gateway takes it as a whole.

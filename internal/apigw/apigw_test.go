@@ -10,9 +10,13 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"csvexport/internal/api"
 	"csvexport/internal/apigw"
+	"csvexport/internal/config"
+	"csvexport/internal/dataset"
+	"csvexport/internal/identity"
 )
 
 func event() events.APIGatewayProxyRequest {
@@ -36,7 +40,7 @@ func TestHandler_request(t *testing.T) {
 			"method": r.Method, "path": r.URL.Path, "query": r.URL.Query()["q"], "id": r.PathValue("id"), "host": r.Host,
 			"type": r.Header.Get("Content-Type"), "many": r.Header.Values("x-many"), "body": string(body), "from": r.RemoteAddr,
 		}
-	}))
+	}), config.JWT)
 	want := map[string]any{
 		"method": "POST", "path": "/exports/42/status", "query": []string{"a b", "&"}, "id": "42", "host": "api.example",
 		"type": "application/json", "many": []string{"a", "b"}, "body": `{"a":1}`, "from": "192.0.2.1",
@@ -60,7 +64,7 @@ func TestHandler_response(t *testing.T) {
 		w.Header().Add("X-Many", "b")
 		w.WriteHeader(http.StatusTeapot)
 		_, _ = io.WriteString(w, "grüße")
-	}))
+	}), config.JWT)
 	got, err := h(t.Context(), event())
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +73,7 @@ func TestHandler_response(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("response (-want +got):\n%s", diff)
 	}
-	binary := apigw.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte{0xff}) }))
+	binary := apigw.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte{0xff}) }), config.JWT)
 	if got, err := binary(t.Context(), event()); err != nil || got.Body != "/w==" || !got.IsBase64Encoded || got.StatusCode != http.StatusOK {
 		t.Errorf("binary response %+v (%v)", got, err)
 	}
@@ -77,31 +81,60 @@ func TestHandler_response(t *testing.T) {
 
 // A panic is one request's error, not the function's end.
 func TestHandler_panic(t *testing.T) {
-	h := apigw.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("oops") }))
+	h := apigw.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("oops") }), config.JWT)
 	if _, err := h(t.Context(), event()); err == nil {
 		t.Error("no error after a panic")
 	}
 }
 
-// The authorizer alone names the owner; links keep the stage's prefix.
+// Only what API Gateway verified, in the way that is set, names the caller;
+// links keep the stage's prefix.
 func TestHandler_caller(t *testing.T) {
-	var got api.Caller
-	h := apigw.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = api.CallerOf(r) }))
-	authorized, local := event(), event()
-	authorized.RequestContext.Authorizer = map[string]any{"owner": "0a1b"}
-	local.RequestContext.Path = local.Path
-	local.MultiValueHeaders["Owner"] = []string{"somebody"}
+	authorized, signed, both, nobody := event(), event(), event(), event()
+	context := map[string]any{
+		"owner": "0a1b", "subject": "anna", "scopes": "exports pii", "claims": `{"tenant":["acme"]}`, "principalId": "0a1b", "integrationLatency": 5,
+	}
+	authorized.RequestContext.Authorizer = context
+	signed.RequestContext.Identity.Caller, signed.RequestContext.Identity.UserArn = "AROAEXAMPLE:session", "arn:aws:sts::1:assumed-role/r/session"
+	both.RequestContext.Authorizer, both.RequestContext.Identity = context, signed.RequestContext.Identity
+	nobody.RequestContext.Path = nobody.Path
+	for _, name := range []string{"Owner", "X-Owner", "X-Amzn-Owner", "X-Amzn-Requestcontext", "X-Subject"} {
+		nobody.MultiValueHeaders[name] = []string{"0a1b"}
+	}
+	nobody.MultiValueQueryStringParameters["owner"] = []string{"0a1b"}
+	byToken := api.Caller{
+		Owner: "0a1b", Subject: "anna", BasePath: "/v1", RequestID: "r-1", SourceIP: "192.0.2.1",
+		Access: dataset.Access{Scopes: []string{"exports", "pii"}, Claims: map[string][]string{"tenant": {"acme"}}},
+	}
+	bySignature := api.Caller{
+		Owner: identity.Owner("aws-iam", "AROAEXAMPLE"), Subject: "arn:aws:sts::1:assumed-role/r/session",
+		BasePath: "/v1", RequestID: "r-1", SourceIP: "192.0.2.1", Access: dataset.Access{Claims: map[string][]string{"sub": {"AROAEXAMPLE"}}},
+	}
+	stranger := api.Caller{RequestID: "r-1", SourceIP: "192.0.2.1"}
+	staged := stranger
+	staged.BasePath = "/v1"
 	for name, test := range map[string]struct {
+		mode  config.AuthMode
 		event events.APIGatewayProxyRequest
 		want  api.Caller
 	}{
-		"authorized, under a stage": {authorized, api.Caller{Owner: "0a1b", BasePath: "/v1", RequestID: "r-1"}},
-		"nobody, without a stage":   {local, api.Caller{Owner: "anonymous", RequestID: "r-1"}},
+		"authorized":                      {config.JWT, authorized, byToken},
+		"signed":                          {config.IAM, signed, bySignature},
+		"signed, though by token":         {config.JWT, signed, staged},
+		"authorized, though by signature": {config.IAM, authorized, staged},
+		"both, by token":                  {config.JWT, both, byToken},
+		"both, by signature":              {config.IAM, both, bySignature},
+		"nobody, without a stage":         {config.JWT, nobody, stranger},
+		"nobody, where nobody signs in":   {config.NoAuth, nobody, stranger},
+		"nobody, by signature":            {config.IAM, nobody, stranger},
 	} {
+		test.event.RequestContext.Identity.SourceIP = "192.0.2.1"
+		var got api.Caller
+		h := apigw.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = api.CallerOf(r) }), test.mode)
 		if _, err := h(t.Context(), test.event); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(test.want, got); diff != "" {
+		if diff := cmp.Diff(test.want, got, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s: caller (-want +got):\n%s", name, diff)
 		}
 	}
@@ -109,8 +142,9 @@ func TestHandler_caller(t *testing.T) {
 
 func TestHandler_problem(t *testing.T) {
 	missing := event()
+	missing.RequestContext.Authorizer = map[string]any{"owner": "0a1b"}
 	missing.PathParameters = map[string]string{"id": "not-a-uuid"}
-	got, err := apigw.Handler(&api.GetExport{})(t.Context(), missing)
+	got, err := apigw.Handler(&api.GetExport{}, config.JWT)(t.Context(), missing)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +171,7 @@ func TestHandler_deadline(t *testing.T) {
 	ctx, cancel := context.WithDeadline(t.Context(), end)
 	defer cancel()
 	var got time.Time
-	h := apigw.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got, _ = r.Context().Deadline() }))
+	h := apigw.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got, _ = r.Context().Deadline() }), config.JWT)
 	if _, err := h(ctx, events.APIGatewayProxyRequest{HTTPMethod: http.MethodGet, Path: "/"}); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,6 +35,13 @@ type Config struct {
 	MaxActiveExports    int        `env:"MAX_ACTIVE_EXPORTS" envDefault:"20"`
 	MaxCreatesPerMinute int        `env:"MAX_CREATES_PER_MINUTE" envDefault:"60"`
 	LogLevel            slog.Level `env:"LOG_LEVEL" envDefault:"info"`
+
+	AuthMode       AuthMode `env:"AUTH_MODE" envDefault:"jwt"`
+	AuthIssuer     string   `env:"AUTH_ISSUER"`
+	AuthAudience   string   `env:"AUTH_AUDIENCE"`
+	AuthScope      string   `env:"AUTH_SCOPE"`
+	AuthClaims     []string `env:"AUTH_CLAIMS"`
+	AllowAnonymous bool     `env:"ALLOW_ANONYMOUS"`
 }
 
 // Setting names a setting that a function can't do without.
@@ -41,11 +49,13 @@ type Setting string
 
 // The settings that functions require. Database stands for one of
 // DATABASE_URL and DATABASE_SECRET_ARN.
+// Authorizer stands for all that the authorizer needs, by AUTH_MODE.
 const (
-	Table    Setting = "TABLE_NAME"
-	Queue    Setting = "QUEUE_URL"
-	Bucket   Setting = "BUCKET_NAME"
-	Database Setting = "DATABASE_URL or DATABASE_SECRET_ARN"
+	Table      Setting = "TABLE_NAME"
+	Queue      Setting = "QUEUE_URL"
+	Bucket     Setting = "BUCKET_NAME"
+	Database   Setting = "DATABASE_URL or DATABASE_SECRET_ARN"
+	Authorizer Setting = "AUTH_MODE"
 )
 
 // maxPresignTTL is what Signature Version 4 allows.
@@ -67,7 +77,9 @@ func Load(getenv func(string) string, required ...Setting) (Config, error) {
 		problems = append(problems, parseProblems(fields, err)...)
 	}
 	for _, s := range required {
-		if !c.has(s) {
+		if s == Authorizer {
+			problems = append(problems, c.checkAuthorizer()...)
+		} else if !c.has(s) {
 			problems = append(problems, fmt.Errorf("%s isn't set", s))
 		}
 	}
@@ -135,6 +147,9 @@ func (c Config) check() []error {
 	}
 	if c.FileTTL <= 0 {
 		problems = append(problems, errors.New("FILE_TTL must be a positive duration such as 168h"))
+	}
+	if !slices.Contains([]AuthMode{JWT, NoAuth, IAM}, c.AuthMode) {
+		problems = append(problems, errors.New("AUTH_MODE must be jwt, none or iam"))
 	}
 	if c.PresignTTL <= 0 || c.PresignTTL > maxPresignTTL {
 		problems = append(problems, errors.New("PRESIGN_TTL must be a positive duration of at most 168h"))

@@ -20,14 +20,14 @@ func TestLoad(t *testing.T) {
 	got, err := config.Load(getenv(map[string]string{
 		"TABLE_NAME": "t", "QUEUE_URL": "https://q.example/1", "FILE_TTL": "24h", "LOG_LEVEL": "debug", "EXPORT_CONNECTIONS": "4",
 		"MAXIMUM_CONCURRENCY": "1000", "MAX_CREATES_PER_MINUTE": "7",
-		"DATABASE_URL":        "postgres://h/d",
+		"DATABASE_URL": "postgres://h/d",
 	}), config.Table, config.Queue, config.Database)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := config.Config{
 		TableName: "t", QueueURL: "https://q.example/1", DatabaseURL: "postgres://h/d",
-		Concurrency: 1000, Connections: 4, FileTTL: 24 * time.Hour, PresignTTL: 10 * time.Minute, MaxActiveExports: 20, MaxCreatesPerMinute: 7, LogLevel: slog.LevelDebug,
+		Concurrency: 1000, Connections: 4, FileTTL: 24 * time.Hour, PresignTTL: 10 * time.Minute, MaxActiveExports: 20, MaxCreatesPerMinute: 7, LogLevel: slog.LevelDebug, AuthMode: config.JWT,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)

@@ -2,6 +2,7 @@ package jobs_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -95,7 +96,7 @@ func TestStore_Admit_quotaFrees(t *testing.T) {
 	}
 	_, err = f.Admit(t.Context(), newExport("bert"), minute, at)
 	wantCode(t, "second create in a minute", err, export.TooManyExports)
-	if e, ok := err.(*export.Error); !ok || e.RetryAfter != 40*time.Second {
+	if e, ok := errors.AsType[*export.Error](err); !ok || e.RetryAfter != 40*time.Second {
 		t.Errorf("error %+v, want one that says to try again after 40 s", err)
 	}
 	if _, err := f.Admit(t.Context(), newExport("bert"), minute, at.Add(40*time.Second)); err != nil {

@@ -20,6 +20,9 @@ func (s *Source) Estimate(ctx context.Context, sel dataset.Selection) (int64, er
 		return 0, err
 	}
 	defer closeConn(ctx, conn)
+	if err := begin(ctx, conn); err != nil {
+		return 0, translate(ctx, "estimate", err)
+	}
 	var text []byte
 	if err := conn.QueryRow(ctx, "EXPLAIN (FORMAT JSON) SELECT"+fromSQL(sel)).Scan(&text); err != nil {
 		return 0, translate(ctx, "estimate", err)

@@ -1,6 +1,7 @@
 // Package gateway serves routes as a REST API of API Gateway does: it turns a
 // request into a proxy event (payload format 1.0), invokes the route's
-// function and turns its answer into the response.
+// function and turns its answer into the response. Where the API has an
+// authorizer, that function is asked first, for each request.
 //
 // Every route is served below its stage, as in AWS, and at the root, as behind
 // a custom domain name.
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/uuid"
 
 	"csvexport/infra/internal/lambda"
@@ -31,7 +33,8 @@ type Invoke func(ctx context.Context, function string, payload []byte) (lambda.R
 // Config is what a gateway needs.
 type Config struct {
 	Routes    []template.Route
-	Invoke    Invoke // is given a route's function
+	Invoke    Invoke // is given a route's function, or its authorizer
+	Region    string // in the ARN of a method, for the authorizer
 	AccountID string
 	APIID     string
 	Timeout   time.Duration // for one request; 0: API Gateway's 29 s
@@ -73,6 +76,19 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the client is gone
 	}
+	if t.authorizer != "" {
+		context, refusal := g.authorize(r, t, event)
+		if refusal != "" {
+			self.answer(w, refusal)
+			return
+		}
+		event.RequestContext.Authorizer = context
+	}
+	g.integrate(w, r, t, event, self)
+}
+
+// integrate answers by the route's function.
+func (g *gateway) integrate(w http.ResponseWriter, r *http.Request, t target, event *events.APIGatewayProxyRequest, self self) {
 	payload, err := json.Marshal(event)
 	if err != nil {
 		self.answer(w, "DEFAULT_5XX")

@@ -15,8 +15,11 @@ type resource struct {
 	stage    string
 	path     string // with {parameters}
 	segments []segment
-	methods  map[string]string // to a function's logical ID; ANY stands for the others
+	methods  map[string]method // ANY stands for the others
 }
+
+// method holds the logical IDs of functions.
+type method struct{ function, authorizer string }
 
 type segment struct {
 	kind kind
@@ -40,10 +43,10 @@ func newResources(routes []template.Route) []*resource {
 		if i < 0 {
 			i = len(resources)
 			resources = append(resources, &resource{
-				stage: route.Stage, path: route.Path, segments: parse(route.Path), methods: map[string]string{},
+				stage: route.Stage, path: route.Path, segments: parse(route.Path), methods: map[string]method{},
 			})
 		}
-		resources[i].methods[route.Method] = route.Function
+		resources[i].methods[route.Method] = method{route.Function, route.Authorizer}
 	}
 	slices.SortStableFunc(resources, func(a, b *resource) int {
 		return slices.CompareFunc(a.segments, b.segments, func(a, b segment) int { return cmp.Compare(a.kind, b.kind) })
@@ -106,7 +109,7 @@ func (r *resource) match(path []string) (parameters map[string]string, ok bool) 
 // target is where a request goes.
 type target struct {
 	*resource
-	function   string
+	method
 	parameters map[string]string
 	path       string // decoded, without the stage
 	prefix     string // /STAGE, or empty for a request at the root
@@ -131,7 +134,7 @@ func find(resources []*resource, r *http.Request) (target, bool) {
 	return t, ok
 }
 
-func lookUp(resources []*resource, path []string, method string, in func(*resource) bool) (target, bool) {
+func lookUp(resources []*resource, path []string, verb string, in func(*resource) bool) (target, bool) {
 	for _, r := range resources {
 		if !in(r) {
 			continue
@@ -140,11 +143,11 @@ func lookUp(resources []*resource, path []string, method string, in func(*resour
 		if !ok {
 			continue
 		}
-		function, ok := r.methods[method]
+		m, ok := r.methods[verb]
 		if !ok {
-			function, ok = r.methods["ANY"]
+			m, ok = r.methods["ANY"]
 		}
-		return target{resource: r, function: function, parameters: parameters}, ok
+		return target{resource: r, method: m, parameters: parameters}, ok
 	}
 	return target{}, false
 }

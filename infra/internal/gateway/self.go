@@ -13,11 +13,15 @@ const defaultBody = `{"message":$context.error.messageString}`
 // ownErrors are the message and the error type of those gateway responses that
 // can come about here.
 var ownErrors = map[string]struct{ message, errorType string }{
-	"MISSING_AUTHENTICATION_TOKEN": {"Missing Authentication Token", "MissingAuthenticationTokenException"},
-	"REQUEST_TOO_LARGE":            {"Request Too Long", "RequestTooLongException"},
-	"INTEGRATION_FAILURE":          {"Internal server error", "InternalServerErrorException"},
-	"INTEGRATION_TIMEOUT":          {"Endpoint request timed out", "InternalServerErrorException"},
-	"DEFAULT_5XX":                  {"Internal server error", "InternalServerErrorException"},
+	"MISSING_AUTHENTICATION_TOKEN":   {"Missing Authentication Token", "MissingAuthenticationTokenException"},
+	"UNAUTHORIZED":                   {"Unauthorized", "UnauthorizedException"},
+	"ACCESS_DENIED":                  {"User is not authorized to access this resource", "AccessDeniedException"},
+	"AUTHORIZER_FAILURE":             {"", "AuthorizerConfigurationException"}, // a message that is null
+	"AUTHORIZER_CONFIGURATION_ERROR": {"", "AuthorizerConfigurationException"},
+	"REQUEST_TOO_LARGE":              {"Request Too Long", "RequestTooLongException"},
+	"INTEGRATION_FAILURE":            {"Internal server error", "InternalServerErrorException"},
+	"INTEGRATION_TIMEOUT":            {"Endpoint request timed out", "InternalServerErrorException"},
+	"DEFAULT_5XX":                    {"Internal server error", "InternalServerErrorException"},
 }
 
 // self is API Gateway answering one request by itself.
@@ -67,6 +71,9 @@ func (s self) answer(w http.ResponseWriter, typ string) {
 	}
 	w.WriteHeader(status)
 	quoted, _ := json.Marshal(own.message) // a string always encodes
+	if own.message == "" {
+		quoted = []byte("null")
+	}
 	s.variables["$context.error.message"] = own.message
 	s.variables["$context.error.messageString"] = string(quoted)
 	s.variables["$context.error.responseType"] = typ

@@ -45,7 +45,7 @@ func (s *Stack) connect(ctx context.Context, declared *template.Stack, endpoints
 	})
 	s.serve(routes, gateway.New(gateway.Config{
 		Routes: declared.Routes, Responses: declared.GatewayResponses,
-		Invoke: s.host.Invoke, AccountID: localaws.AccountID, APIID: s.folder.Name,
+		Invoke: s.host.Invoke, Region: localaws.Region, AccountID: localaws.AccountID, APIID: s.folder.Name,
 	}))
 	return nil
 }

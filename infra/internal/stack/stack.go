@@ -31,13 +31,14 @@ const closeTimeout = 10 * time.Second // for requests and invocations at work
 
 // Config says how to start a stack.
 type Config struct {
-	Port        int    // of the routes; 0: any free one
-	DatabaseURL string // the user's own database; empty: start Postgres
-	// Parameters are values of the template's parameters, beside those that
-	// the stack gives itself.
+	Port        int       // of the routes; 0: any free one
+	DatabaseURL string    // the user's own database; empty: start Postgres
+	Datasets    string    // absolute path of the file of datasets, or s3://BUCKET/KEY; empty: the service's own
+	Out         io.Writer // gets a line for what takes long
+
+	// Parameters are values of template.yaml's parameters. They go over the
+	// stack's own, which let everybody in and name its servers.
 	Parameters map[string]string
-	Datasets   string    // absolute path of the file of datasets, or s3://BUCKET/KEY; empty: the service's own
-	Out        io.Writer // gets a line for what takes long
 
 	// Intercept gives the functions, and nobody else, other endpoints than the
 	// stand-ins' own; nil: those.
@@ -166,11 +167,12 @@ func (s *Stack) prepare(ctx context.Context, cfg Config, binaries string) error 
 	return group.Wait()
 }
 
-// load reads the template with the parameters of this stack.
+// load reads the template with the parameters of this stack, or those given.
 func (f *Folder) load(endpoints localaws.Endpoints, reader string, cfg Config) (*template.Stack, error) {
-	parameters := map[string]string{}
+	parameters := map[string]string{
+		"DatabaseUrl": reader, "S3PublicUrl": endpoints.S3, "Datasets": cfg.Datasets, "AuthMode": "none", "AllowAnonymous": "true",
+	}
 	maps.Copy(parameters, cfg.Parameters)
-	maps.Copy(parameters, map[string]string{"DatabaseUrl": reader, "S3PublicUrl": endpoints.S3, "Datasets": cfg.Datasets})
 	return template.Load(filepath.Join(f.Root, "template.yaml"), template.Options{
 		StackName: f.Name, Region: localaws.Region, AccountID: localaws.AccountID, QueueURL: endpoints.QueueURL,
 		Parameters: parameters,

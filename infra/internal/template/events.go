@@ -36,6 +36,7 @@ func (l *loader) apiEvent(f Function, what string, n *node) {
 		l.add(id.line, "RestApiId %s is no AWS::Serverless::Api of this template", l.text(id))
 	} else {
 		route.Stage = l.apiStage(r)
+		route.Authorizer = l.authorizers[r.id]
 	}
 	if i := slices.IndexFunc(l.stack.Routes, func(r Route) bool {
 		return r.Method == route.Method && r.Path == route.Path && r.Stage == route.Stage

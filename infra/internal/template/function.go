@@ -70,9 +70,10 @@ func (l *loader) apiStage(r *resource) string {
 	return l.text(stage)
 }
 
-// buildAPI checks the API; its routes come with the functions' events.
+// buildAPI checks the API; its routes come with the functions' events, and its
+// authorizer was read before.
 func (l *loader) buildAPI(r *resource, properties *node) {
-	p := l.object(properties, "API "+r.id, []string{"StageName", "GatewayResponses"}, []string{
+	p := l.object(properties, "API "+r.id, []string{"StageName", "GatewayResponses", "Auth"}, []string{
 		"AccessLogSetting", "AlwaysDeploy", "Description", "DisableExecuteApiEndpoint", "EndpointConfiguration", "FailOnWarnings",
 		"MethodSettings", "Name", "OpenApiVersion", "PropagateTags", "SecurityPolicy", "Tags", "TracingEnabled",
 	})

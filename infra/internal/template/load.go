@@ -51,6 +51,7 @@ func Load(path string, opt Options) (*Stack, error) {
 	l := &loader{
 		errorList: errorList{file: filepath.Base(path)}, opt: opt, stack: &Stack{Outputs: map[string]string{}},
 		parameters: map[string]value{}, conditions: map[string]*condition{}, resources: map[string]*resource{},
+		authorizers: map[string]string{},
 	}
 	l.types = l.resourceTypes()
 	if root := l.parse(text); root != nil && len(l.list) == 0 {
@@ -72,6 +73,8 @@ type loader struct {
 	conditions map[string]*condition
 	resources  map[string]*resource
 	order      []*resource // as in the template
+
+	authorizers map[string]string // logical ID of the function that authorizes requests, by API
 }
 
 // parse reads the one document of a template; nil if there is none.
@@ -120,6 +123,11 @@ func (l *loader) load(root *node) {
 	}
 	for _, name := range sortedKeys(l.conditions) {
 		l.condition(name, l.conditions[name].expression.line)
+	}
+	for _, r := range l.order { // before the functions, whose routes need them
+		if r.typ.stage != nil && l.exists(r) {
+			l.authorizer(r)
+		}
 	}
 	for _, r := range l.order {
 		if l.exists(r) && !r.typ.absent {

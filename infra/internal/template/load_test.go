@@ -66,9 +66,9 @@ func TestLoad_ProjectTemplate(t *testing.T) {
 		t.Errorf("health has not the Globals: %+v", health)
 	}
 	for _, want := range []template.Route{
-		{Function: "CreateExportFunction", Method: "POST", Path: "/exports/csv", Stage: "v1"},
-		{Function: "GetExportFunction", Method: "GET", Path: "/exports/{id}/status", Stage: "v1"},
-		{Function: "DownloadExportFunction", Method: "GET", Path: "/exports/{id}/download", Stage: "v1"},
+		{Function: "CreateExportFunction", Method: "POST", Path: "/exports/csv", Stage: "v1", Authorizer: "AuthorizeFunction"},
+		{Function: "GetExportFunction", Method: "GET", Path: "/exports/{id}/status", Stage: "v1", Authorizer: "AuthorizeFunction"},
+		{Function: "DownloadExportFunction", Method: "GET", Path: "/exports/{id}/download", Stage: "v1", Authorizer: "AuthorizeFunction"},
 	} {
 		find(t, stack.Routes, func(r template.Route) bool { return r == want })
 	}

@@ -44,6 +44,9 @@ type Route struct {
 	Method   string // upper case; ANY for every method
 	Path     string // with {parameters}
 	Stage    string
+	// Authorizer is the logical ID of the function that is asked before each
+	// request, without a cache; empty for none.
+	Authorizer string
 }
 
 // EventSource is an SQS event of a function.

@@ -1,0 +1,24 @@
+package api
+
+import (
+	"log/slog"
+	"net/http"
+
+	"csvexport/internal/export"
+)
+
+// audit logs that the caller tried an action (create, download, delete, retry)
+// on an export, and what came of it: ok, or the code of err. e is the zero
+// value if the caller doesn't get to see it; then the path names it.
+func audit(r *http.Request, action string, e export.Export, err error) {
+	c := CallerOf(r)
+	id, outcome := e.ID, "ok"
+	if id == "" {
+		id = r.PathValue("id")
+	}
+	if err != nil {
+		outcome = string(export.CodeOf(err))
+	}
+	slog.InfoContext(r.Context(), "audit", "action", action, "outcome", outcome, "exportId", id, "dataset", e.Spec.Dataset,
+		"owner", c.Owner, "subject", c.Subject, "requestId", c.RequestID, "sourceIp", c.SourceIP)
+}
