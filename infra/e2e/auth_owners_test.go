@@ -79,6 +79,8 @@ func TestOwners(t *testing.T) {
 		{"download as JSON", "GET", "/exports/ID/download", []string{"Accept: application/json"}},
 		{"HEAD", "HEAD", "/exports/ID/download", nil},
 		{"delete", "DELETE", "/exports/ID", nil},
+		{"retry", "POST", "/exports/ID/retry", nil},
+		{"retry with an owner in headers", "POST", "/exports/ID/retry", append(smuggle, "Idempotency-Key: k")},
 		{"status with an owner in headers", "GET", "/exports/ID/status", smuggle},
 		{"download with an owner in headers", "GET", "/exports/ID/download", smuggle},
 		{"delete with an owner in headers", "DELETE", "/exports/ID", smuggle},
@@ -98,6 +100,7 @@ func TestOwners(t *testing.T) {
 	}
 	t.Run("list", func(t *testing.T) { checkStrangersList(t, anna, bert, smuggle); v.checkUnchanged(t) })
 	t.Run("presigned URL for another key", func(t *testing.T) { checkOtherKey(t, anna, bert, v); v.checkUnchanged(t) })
+	t.Run("idempotency key", func(t *testing.T) { checkOthersKey(t, g, anna, bert); v.checkUnchanged(t) })
 	t.Run("body", func(t *testing.T) {
 		a := bert.request(t, http.MethodPost, "/exports/csv", `{"owner":"`+annasOwner+`"}`)
 		checkProblem(t, a, http.StatusBadRequest, "invalid_request")
@@ -122,6 +125,27 @@ func checkStrangersList(t *testing.T, anna, bert *local, smuggle []string) {
 	if more, _ := anna.list(t, url.Values{"pageSize": {"1"}, "pageToken": {token}}); len(more) != 1 {
 		t.Errorf("anna's next page has %d exports", len(more))
 	}
+}
+
+// checkOthersKey tries to come to anna's export by a key that she used, or one
+// that is built to be the same as hers together with an owner.
+func checkOthersKey(t *testing.T, g guarded, anna, bert *local) {
+	const key = "annas-key"
+	hers := decodeStatus(t, anna.request(t, http.MethodPost, "/exports/csv", "{}", "Idempotency-Key: "+key), http.StatusAccepted)
+	for _, tried := range []string{key, g.issuer.owner("anna") + key, "64:" + g.issuer.owner("anna") + key, g.issuer.owner("bert") + key} {
+		s := decodeStatus(t, bert.request(t, http.MethodPost, "/exports/csv", "{}", "Idempotency-Key: "+tried), http.StatusAccepted)
+		if s.ExportID == hers.ExportID {
+			t.Errorf("bert's key %s leads to anna's export", tried)
+		}
+		checkProblem(t, anna.get(t, "/exports/"+s.ExportID+"/status"), http.StatusNotFound, "not_found")
+		bert.follow(t, s.ExportID, time.Minute, nil)
+	}
+	// What bert asks for under his key doesn't get in anna's way.
+	again := decodeStatus(t, anna.request(t, http.MethodPost, "/exports/csv", "{}", "Idempotency-Key: "+key), http.StatusAccepted)
+	if again.ExportID != hers.ExportID {
+		t.Errorf("anna's key leads to %s, was %s", again.ExportID, hers.ExportID)
+	}
+	anna.follow(t, hers.ExportID, time.Minute, nil)
 }
 
 // checkOtherKey asks S3 for anna's file by a URL that was signed for bert's.
