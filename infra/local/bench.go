@@ -63,7 +63,7 @@ func benchOn(ctx context.Context, folder *stack.Folder, opt options, requestsOnl
 	calls := recorder.New()
 	defer func() { err = errors.Join(err, calls.Close()) }()
 	s, err := stack.Start(ctx, folder, stack.Config{
-		Out: stderr, RequestsOnly: requestsOnly,
+		Out: stderr, Parameters: plenty, RequestsOnly: requestsOnly,
 		Intercept: func(seen localaws.Endpoints) (_ localaws.Endpoints, err error) {
 			if seen.SQS, err = calls.Proxy(seen.SQS); err != nil {
 				return seen, err

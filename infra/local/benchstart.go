@@ -22,7 +22,7 @@ func benchStart(ctx context.Context, opt options, stdout, stderr io.Writer) (err
 		return err
 	}
 	defer func() { err = errors.Join(err, folder.Close()) }()
-	s, err := stack.Start(ctx, folder, stack.Config{Out: stderr, RequestsOnly: true})
+	s, err := stack.Start(ctx, folder, stack.Config{Out: stderr, Parameters: plenty, RequestsOnly: true})
 	if err != nil {
 		return err
 	}

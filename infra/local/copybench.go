@@ -16,7 +16,7 @@ import (
 // stack of its own, and prints the tables.
 func benchCopy(ctx context.Context, opt options, stdout, stderr io.Writer) error {
 	var result copybench.Result
-	err := onOwnStack(ctx, opt, stack.Config{Out: stderr}, func(s *stack.Stack) (err error) {
+	err := onOwnStack(ctx, opt, stack.Config{Out: stderr, Parameters: plenty}, func(s *stack.Stack) (err error) {
 		if err := fillUsers(ctx, opt, s.State.DB(), stderr); err != nil {
 			return err
 		}
@@ -47,7 +47,7 @@ func benchCopy(ctx context.Context, opt options, stdout, stderr io.Writer) error
 // stack of its own, and prints the tables.
 func benchMemory(ctx context.Context, opt options, stdout, stderr io.Writer) error {
 	var result copybench.Memory
-	err := onOwnStack(ctx, opt, stack.Config{Out: stderr}, func(s *stack.Stack) (err error) {
+	err := onOwnStack(ctx, opt, stack.Config{Out: stderr, Parameters: plenty}, func(s *stack.Stack) (err error) {
 		result, err = copybench.MeasureMemory(ctx, copybench.MemoryConfig{Root: opt.root, State: s.State, Rows: opt.rows, Out: stderr})
 		return err
 	})

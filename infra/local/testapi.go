@@ -31,9 +31,7 @@ func testAPI(ctx context.Context, opt options, stdout, stderr io.Writer) error {
 		return err
 	}
 	opt.rows = testAPIRows
-	// All requests are of one owner, whom the quotas would stop.
-	quotas := map[string]string{"MaxActiveExports": "100000", "MaxCreatesPerMinute": "100000"}
-	return onOwnStack(ctx, opt, stack.Config{Out: stderr, Parameters: quotas}, func(s *stack.Stack) error {
+	return onOwnStack(ctx, opt, stack.Config{Out: stderr, Parameters: plenty}, func(s *stack.Stack) error {
 		if err := fillUsers(ctx, opt, s.State.DB(), stderr); err != nil {
 			return err
 		}
