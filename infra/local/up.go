@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -42,6 +43,11 @@ func firstUsers(ctx context.Context, opt options, state stack.State, stderr io.W
 
 // withStack starts the stack, calls f with it and ends it.
 func withStack(ctx context.Context, opt options, stderr io.Writer, f func(*stack.Stack) error) (err error) {
+	if opt.datasets != "" && !strings.HasPrefix(opt.datasets, "s3://") {
+		if _, err := os.Stat(opt.datasets); err != nil {
+			return fmt.Errorf("the file of datasets: %w", err)
+		}
+	}
 	folder, err := stack.Open(opt.root, opt.stack, opt.ephemeral)
 	if err != nil {
 		return err

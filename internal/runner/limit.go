@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"csvexport/internal/dataset"
@@ -61,7 +62,18 @@ func withAge(ctx context.Context, limits dataset.Limits) (context.Context, conte
 		return context.WithCancel(ctx)
 	}
 	return context.WithTimeoutCause(ctx, limits.Age, export.Errorf(export.AgeLimit,
-		"Reading the rows takes longer than %v, the limit of this dataset. Ask for fewer rows, or for filters that an index serves.", limits.Age.Round(time.Second)))
+		"Reading the rows takes longer than %s, the limit of this dataset. Ask for fewer rows, or for filters that an index serves.", shortly(limits.Age)))
+}
+
+// shortly writes a time without the parts that are zero: 10m for 10m0s.
+func shortly(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
 }
 
 // aged puts the age limit before what its end led to.

@@ -3,6 +3,7 @@ package runner
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"csvexport/internal/export"
 )
@@ -42,5 +43,15 @@ func TestLimited(t *testing.T) {
 				t.Errorf("wrote %q and %d with error %v", out.String(), n, err)
 			}
 		})
+	}
+}
+
+func TestShortly(t *testing.T) {
+	for want, d := range map[string]time.Duration{
+		"10m": 10 * time.Minute, "1h": time.Hour, "1h30m": 90 * time.Minute, "10s": 10 * time.Second, "1h0m1s": time.Hour + time.Second, "250ms": 250 * time.Millisecond, "1m10s": 70 * time.Second,
+	} {
+		if got := shortly(d); got != want {
+			t.Errorf("%v is %s, want %s", d, got, want)
+		}
 	}
 }

@@ -116,6 +116,7 @@ func Start(ctx context.Context, f *Folder, cfg Config) (_ *Stack, err error) {
 	}
 	s.State = s.describe(declared, endpoints, routes.Addr().String())
 	s.State.DatabaseURL, s.State.ReaderURL, s.State.OwnDatabase = database, reader, s.servers.Postgres != nil
+	s.State.Datasets = cfg.Datasets
 	if err := s.publish(); err != nil {
 		return nil, err
 	}
