@@ -82,7 +82,8 @@ func TestLoad_iamVariant(t *testing.T) {
 		t.Fatalf("template.yaml doesn't hold, once, the lines that docs/operations.md takes out:\n%s", from)
 	}
 	variant = strings.Replace(variant, from, to, 1)
-	line := strings.Count(variant[:strings.Index(variant, "DefaultAuthorizer: AWS_IAM")], "\n") + 1
+	before, _, _ := strings.Cut(variant, "DefaultAuthorizer: AWS_IAM")
+	line := strings.Count(before, "\n") + 1
 	_, err := load(t, variant, map[string]string{"AuthMode": "iam"})
 	if err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "AWS_IAM") || !strings.HasPrefix(err.Error(), "template.yaml:"+strconv.Itoa(line)+": ") {
 		t.Errorf("error %v, want one: that signatures can't be checked, at line %d", err, line)
