@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,13 +26,26 @@ const testAPIRows = 500
 // testAPI has schemathesis send requests that it makes of the contract to a
 // stack of its own. The error is errReported if a request was answered against
 // the contract, or if the requests weren't what tally.problems asks for.
-func testAPI(ctx context.Context, opt options, stdout, stderr io.Writer) error {
+func testAPI(ctx context.Context, opt options, stdout, stderr io.Writer) (err error) {
 	operations, err := contractOperations(opt.root)
 	if err != nil {
 		return err
 	}
 	opt.rows = testAPIRows
-	return onOwnStack(ctx, opt, stack.Config{Out: stderr, Parameters: plenty}, func(s *stack.Stack) error {
+	signIn, err := startIssuer()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, signIn.close()) }()
+	token, err := signIn.token("tester")
+	if err != nil {
+		return err
+	}
+	parameters := maps.Clone(plenty)
+	maps.Copy(parameters, map[string]string{
+		"AuthMode": "jwt", "AllowAnonymous": "false", "AuthIssuer": signIn.url, "AuthAudience": testAudience,
+	})
+	return onOwnStack(ctx, opt, stack.Config{Out: stderr, Parameters: parameters}, func(s *stack.Stack) error {
 		if err := fillUsers(ctx, opt, s.State.DB(), stderr); err != nil {
 			return err
 		}
@@ -39,7 +53,7 @@ func testAPI(ctx context.Context, opt options, stdout, stderr io.Writer) error {
 		if err := os.MkdirAll(filepath.Dir(report), 0o755); err != nil {
 			return err
 		}
-		runErr := schemathesis(ctx, opt, s.State, report, stdout)
+		runErr := schemathesis(ctx, opt, s.State, token, report, stdout)
 		var exit *exec.ExitError
 		if runErr != nil && (ctx.Err() != nil || !errors.As(runErr, &exit)) {
 			return runErr
@@ -64,19 +78,20 @@ func testAPI(ctx context.Context, opt options, stdout, stderr io.Writer) error {
 
 // schemathesis runs it to its end. The error is an *exec.ExitError if it found
 // something, or didn't understand its settings.
-func schemathesis(ctx context.Context, opt options, state stack.State, report string, stdout io.Writer) error {
+func schemathesis(ctx context.Context, opt options, state stack.State, token, report string, stdout io.Writer) error {
 	folder := filepath.Join(opt.root, "infra", "api")
 	// The file, although the service serves it: schemathesis leaves out the route that it got its document from.
 	document := filepath.Join(opt.root, "internal", "api", "openapi.yaml")
 	cmd := exec.CommandContext(ctx, filepath.Join(opt.root, ".local", ".tools", "schemathesis", "bin", "python"), "-m", "schemathesis.cli",
 		"--config-file", filepath.Join(folder, "schemathesis.toml"), "run", document, "--url", state.BaseURL, "--checks", "all",
+		"--header", "Authorization: Bearer "+token,
 		"--seed", strconv.Itoa(opt.seed), "--report", "ndjson", "--report-ndjson-path", report)
 	cmd.Dir = filepath.Dir(report)
 	// Nothing of the shell's: a proxy above all.
 	cmd.Env = []string{
 		"HOME=" + cmd.Dir, "PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "NO_COLOR=1", "PYTHONDONTWRITEBYTECODE=1",
 		"PYTHONPATH=" + folder, "SCHEMATHESIS_HOOKS=hooks",
-		"TEST_API_URL=" + state.BaseURL, "TEST_API_PSQL=" + state.PSQL, "TEST_API_DATABASE_URL=" + state.DatabaseURL,
+		"TEST_API_URL=" + state.BaseURL, "TEST_API_TOKEN=" + token, "TEST_API_PSQL=" + state.PSQL, "TEST_API_DATABASE_URL=" + state.DatabaseURL,
 	}
 	cmd.Stdout, cmd.Stderr = stdout, stdout
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
