@@ -79,6 +79,8 @@ func TestAudit(t *testing.T) {
 		{"bert", remove, "DELETE", done.ID, "", []string{"delete not_found  bert s " + done.ID + " r 192.0.2.1"}},
 		{"anna", remove, "DELETE", unknown, "", []string{"delete not_found  anna s " + unknown + " r 192.0.2.1"}},
 		{"anna", remove, "DELETE", done.ID, "", []string{"delete ok users anna s " + done.ID + " r 192.0.2.1"}},
+		{"anna", (*api.RetryExport)(f.create), "POST", done.ID, "", []string{"retry export_not_retryable users anna s " + done.ID + " r 192.0.2.1"}},
+		{"bert", (*api.RetryExport)(f.create), "POST", done.ID, "", []string{"retry not_found  bert s " + done.ID + " r 192.0.2.1"}},
 		{"anna", f.download, "GET", done.ID, "", []string{"download gone users anna s " + done.ID + " r 192.0.2.1"}},
 	} {
 		as(test.owner, test.h, test.method, test.id, test.body)
@@ -97,6 +99,7 @@ func TestAudit(t *testing.T) {
 func TestNobody(t *testing.T) {
 	for name, h := range map[string]http.Handler{
 		"create": &api.CreateExport{}, "status": &api.GetExport{}, "download": &api.DownloadExport{}, "delete": &api.DeleteExport{}, "list": &api.ListExports{},
+		"retry": &api.RetryExport{}, "estimate": &api.EstimateExport{}, "datasets": &api.ListDatasets{}, "dataset": &api.GetDataset{},
 	} {
 		w, problem := do(t, h, "", http.MethodGet, uuid.NewString(), "", "")
 		if w.Code != http.StatusUnauthorized || problem["code"] != "unauthenticated" || w.Header().Get("WWW-Authenticate") != "Bearer" {
