@@ -315,11 +315,15 @@ datasets:
 		{"a column of others", dataset.Access{Claims: map[string][]string{"org": {"x"}}}, `{"columns":["mail"]}`, 403, export.Spec{}},
 		{"rows in the body", dataset.Access{}, `{"rows":["x"]}`, 403, export.Spec{}},
 		{
-			"some columns", dataset.Access{Claims: map[string][]string{"org": {"x"}}}, `{"filters":{"paid":false}}`, 202,
+			"some columns",
+			dataset.Access{Claims: map[string][]string{"org": {"x"}}},
+			`{"filters":{"paid":false}}`, 202,
 			export.Spec{Dataset: "mine", Columns: []string{"id"}, Rows: []string{"x"}, Filters: map[string][]string{"paid": {"false"}}},
 		},
 		{
-			"all columns", dataset.Access{Scopes: []string{"pii"}, Claims: map[string][]string{"org": {"x"}}}, `{}`, 202,
+			"all columns",
+			dataset.Access{Scopes: []string{"pii"}, Claims: map[string][]string{"org": {"x"}}},
+			`{}`, 202,
 			export.Spec{Dataset: "mine", Rows: []string{"x"}},
 		},
 	} {
