@@ -87,12 +87,11 @@ func entry(t table, name, indent string) string {
 	} else {
 		line("# key: [id] # the order of the rows. This one has no unique index without NULLs; name columns here if you know better.")
 	}
-	var names []string
-	for _, c := range t.Columns {
-		names = append(names, c.Name)
-	}
 	line("# A column may have another name in the file, and need a scope of the caller's token: {name: mail, column: email, requires: pii}")
-	line("columns: %s", words(names))
+	line("columns: # types are for callers to read")
+	for _, c := range t.Columns {
+		line("  - {name: %s, type: %s}", word(c.Name), word(c.Declared))
+	}
 	line("# requires: exports.%s # a scope that every caller needs", name)
 	line("# rows: {column: tenant_id, claim: tenant} # only the rows of the caller's own claim")
 	line("# limits: {rows: 10000000, bytes: 2GiB, age: 10m}")

@@ -24,6 +24,7 @@ type table struct {
 type tableColumn struct {
 	Name     string
 	Type     string // as format_type writes it, without a length; of a domain, the type below it
+	Declared string // its own type, as format_type writes it
 	Labels   []string
 	Nullable bool
 	Indexed  bool // an index begins with it
@@ -49,7 +50,7 @@ SELECT json_build_object(
         WHERE k.n <= best.indnkeyatts),
     'columns', (
         SELECT json_agg(json_build_object(
-            'name', a.attname, 'nullable', NOT a.attnotnull, 'type', format_type(base.oid, NULL),
+            'name', a.attname, 'nullable', NOT a.attnotnull, 'type', format_type(base.oid, NULL), 'declared', format_type(a.atttypid, a.atttypmod),
             'labels', (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = base.oid),
             'indexed', EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND i.indkey[0] = a.attnum)) ORDER BY a.attnum)
         FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid JOIN pg_type base ON base.oid = coalesce(nullif(t.typbasetype, 0), t.oid)

@@ -39,7 +39,17 @@ const everything = `datasets:
     relation: "public.\"Every Thing\""
     key: [a, b] # the order of the rows; unique, and never NULL
     # A column may have another name in the file, and need a scope of the caller's token: {name: mail, column: email, requires: pii}
-    columns: ["n", a, b, e, "on", at, d, m, j, a_min]
+    columns: # types are for callers to read
+      - {name: "n", type: "character varying(9)"}
+      - {name: a, type: bigint}
+      - {name: b, type: text}
+      - {name: e, type: e}
+      - {name: "on", type: boolean}
+      - {name: at, type: "timestamp with time zone"}
+      - {name: d, type: day}
+      - {name: m, type: "numeric(5,2)"}
+      - {name: j, type: jsonb}
+      - {name: a_min, type: uuid}
     # requires: exports.every_thing # a scope that every caller needs
     # rows: {column: tenant_id, claim: tenant} # only the rows of the caller's own claim
     # limits: {rows: 10000000, bytes: 2GiB, age: 10m}
@@ -59,7 +69,8 @@ const view = `
     relation: "public.\"2024\""
     # key: [id] # the order of the rows. This one has no unique index without NULLs; name columns here if you know better.
     # A column may have another name in the file, and need a scope of the caller's token: {name: mail, column: email, requires: pii}
-    columns: [x]
+    columns: # types are for callers to read
+      - {name: x, type: integer}
     # requires: exports.t2024 # a scope that every caller needs
     # rows: {column: tenant_id, claim: tenant} # only the rows of the caller's own claim
     # limits: {rows: 10000000, bytes: 2GiB, age: 10m}
