@@ -22,8 +22,12 @@ func TestDefault(t *testing.T) {
 	want := dataset.Dataset{
 		Name: "users", Description: "Customers, one row each.", Relation: dataset.Relation{Schema: "public", Name: "users"}, Key: []string{"id"},
 		Columns: []dataset.Column{
-			{Name: "id", Type: "integer"}, {Name: "name", Type: "varchar(255)"}, {Name: "email", Type: "varchar(255)"},
-			{Name: "signup_date", Type: "timestamptz"}, {Name: "country_code", Type: "char(2)"}, {Name: "subscription_tier", Type: "varchar(50)"},
+			{Name: "id", Type: "integer"},
+			{Name: "name", Type: "varchar(255)"},
+			{Name: "email", Type: "varchar(255)"},
+			{Name: "signup_date", Type: "timestamptz"},
+			{Name: "country_code", Type: "char(2)"},
+			{Name: "subscription_tier", Type: "varchar(50)"},
 			{Name: "lifetime_value", Type: "numeric(10,2)"},
 		},
 		Filters: []dataset.Filter{
