@@ -151,8 +151,8 @@ lint-go: ## Check the Go code of both modules, their go.mod files and the CI scr
 lint-template: $(SAM)/complete ## Check template.yaml
 	@$(SAM_ENV) $(SAM)/bin/python -m samcli validate --lint
 
-verify: ## What CI runs: lint, build, sam-build and test
-	@for step in lint build sam-build test; do \
+verify: ## What CI runs: lint, build, sam-build, test and test-api
+	@for step in lint build sam-build test test-api; do \
 		start=$$(date +%s); \
 		$(MAKE) --no-print-directory $$step || { echo "verify: $$step failed" >&2; exit 1; }; \
 		echo "verify: $$step ok, $$(($$(date +%s) - start)) s"; \
