@@ -3,14 +3,7 @@ package jobs_test
 import (
 	"context"
 	"errors"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
-	"os"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -140,34 +133,10 @@ func TestStore_Admit_sameKey(t *testing.T) {
 	}
 }
 
-// busy stands before DynamoDB and answers every transaction as if another one
-// were under way on its items.
-func busy(t *testing.T) (*httptest.Server, *atomic.Int64) {
-	t.Helper()
-	target, err := url.Parse(os.Getenv("TEST_DYNAMODB_URL"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	through, fired := httputil.NewSingleHostReverseProxy(target), new(atomic.Int64)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".TransactWriteItems") {
-			through.ServeHTTP(w, r)
-			return
-		}
-		fired.Add(1)
-		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
-		w.WriteHeader(http.StatusBadRequest)
-		_, _ = w.Write([]byte(`{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException","message":"Transaction cancelled",` +
-			`"CancellationReasons":[{"Code":"None"},{"Code":"None"},{"Code":"TransactionConflict"},{"Code":"None"},{"Code":"None"}]}`))
-	}))
-	t.Cleanup(server.Close)
-	return server, fired
-}
-
 func TestStore_Admit_busy(t *testing.T) {
 	f := newFixture(t)
-	server, fired := busy(t)
-	f.Store = jobs.New(servertest.AWSAt(t, server.URL), f.table)
+	url, fired := servertest.Busy(t)
+	f.Store = jobs.New(servertest.AWSAt(t, url), f.table)
 	for key, want := range map[string]export.Code{"": export.Unavailable, "order-7": export.IdempotencyInProgress} {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		_, err := f.Admit(ctx, newExport("anna"), jobs.Admission{Key: key, Request: "all users"}, now)
