@@ -116,6 +116,7 @@ func TestCodes(t *testing.T) {
 				ctx, cancel := context.WithTimeout(r.Context(), 300*time.Millisecond)
 				defer cancel()
 				r = r.WithContext(ctx)
+			default:
 			}
 			w := httptest.NewRecorder()
 			test.h.ServeHTTP(w, r)

@@ -139,10 +139,15 @@ func (f fixture) wantNothingLeft(t *testing.T, e export.Export, objects int) {
 	if strings.Contains(f.database, "127.0.0.1:1/") {
 		return
 	}
-	n := servertest.PSQL(t, f.database, `SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'csvexport `+e.ID+`/%'`)
-	if strings.TrimSpace(n) != "0" {
-		t.Errorf("%s backends of the export are left", strings.TrimSpace(n))
+	// A backend ends in its own time after its connection was closed.
+	n := ""
+	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		n = strings.TrimSpace(servertest.PSQL(t, f.database, `SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'csvexport `+e.ID+`/%'`))
+		if n == "0" {
+			return
+		}
 	}
+	t.Errorf("%s backends of the export are left", n)
 }
 
 const copyUsers = `COPY (SELECT * FROM users ORDER BY id) TO STDOUT (FORMAT csv, HEADER)`
