@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -82,6 +83,10 @@ func TestAuthorizer_event(t *testing.T) {
 	}
 	if send(t, "GET", url+"/nothing", "", nil); len(*asked) != 2 {
 		t.Error("the authorizer was asked for an unknown route")
+	}
+	large := send(t, "GET", url+"/exports/1", strings.Repeat("x", 10*1024*1024+1), nil)
+	if large.status != http.StatusRequestEntityTooLarge || len(*asked) != 2 {
+		t.Errorf("a body that is too large: status %d, the authorizer was asked %d times more", large.status, len(*asked)-2)
 	}
 }
 

@@ -57,7 +57,8 @@ func New(config Config) http.Handler {
 	return &gateway{config: config, resources: newResources(config.Routes)}
 }
 
-// ServeHTTP serves one request.
+// ServeHTTP serves one request. Whether it is too large is found before the
+// authorizer is asked; API Gateway's manual doesn't say which comes first.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := uuid.NewString()
 	w.Header().Set("X-Amzn-Requestid", id)

@@ -52,6 +52,15 @@ func TestLoad_Auth(t *testing.T) {
 	}
 }
 
+// No route is without its API's authorizer (decision 29).
+func TestLoad_AuthOfRoute(t *testing.T) {
+	exempt := strings.Replace(guarded, "Path: /f}", "Path: /f, Auth: {Authorizer: NONE}}", 1)
+	_, err := load(t, api+exempt, nil)
+	if err == nil || !strings.HasPrefix(err.Error(), "template.yaml:14: event Get has Auth, which is not understood") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // What docs/operations.md says to change for IAM can be changed so, and all
 // but the signatures, which only AWS can check, is understood.
 func TestLoad_iamVariant(t *testing.T) {
