@@ -38,7 +38,7 @@ func (l *loader) requestAuthorizer(a field) string {
 	if every := identity["ReauthorizeEvery"]; every == nil {
 		l.add(a.line, "%s has no Identity: ReauthorizeEvery; understood is 0, since the local stack keeps no decision", what)
 	} else {
-		l.number(every, "ReauthorizeEvery", 0, 0, 0)
+		l.oneOf(every, "ReauthorizeEvery", "0")
 	}
 	arn := l.required(p, a.line, what, "FunctionArn")
 	if arn == nil {

@@ -37,7 +37,7 @@ func TestLoad_Auth(t *testing.T) {
 		"key":           {"DefaultAuthorizer: Mine", "DefaultAuthorizer: Mine\n        ApiKeyRequired: true", "9: Auth has ApiKeyRequired, which is not understood"},
 		"token":         {"REQUEST", "TOKEN", "10: FunctionPayloadType TOKEN is not understood; understood are REQUEST"},
 		"no type":       {"FunctionPayloadType: REQUEST, ", "", "10: authorizer Mine has no FunctionPayloadType"},
-		"cache":         {"ReauthorizeEvery: 0", "ReauthorizeEvery: 300", "10: ReauthorizeEvery must be a whole number from 0 to 0, not \"300\""},
+		"cache":         {"ReauthorizeEvery: 0", "ReauthorizeEvery: 300", "10: ReauthorizeEvery 300 is not understood; understood are 0"},
 		"default cache": {", Identity: {ReauthorizeEvery: 0}", "", "10: authorizer Mine has no Identity: ReauthorizeEvery; "},
 		"sources":       {"ReauthorizeEvery: 0", "ReauthorizeEvery: 0, Headers: [Authorization]", "10: Identity has Headers, which is not understood"},
 		"no function":   {"!GetAtt A.Arn", "arn:aws:lambda:x", "10: authorizer Mine: arn:aws:lambda:x is no function of this template"},
