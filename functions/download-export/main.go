@@ -1,4 +1,4 @@
-// Command download-export is the function behind GET /exports/{id}/download.
+// Command download-export is the function behind GET and HEAD /exports/{id}/download.
 package main
 
 import (

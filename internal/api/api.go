@@ -1,6 +1,6 @@
 // Package api is the service's HTTP semantics as plain http.Handlers, one for
 // each route: decode, check, call, encode. What a handler answers is
-// specified in docs/design.md and, for callers, in the README.
+// specified in openapi.yaml.
 package api
 
 import (

@@ -3,7 +3,6 @@ package api
 import (
 	_ "embed"
 	"net/http"
-	"slices"
 	"time"
 
 	"csvexport/internal/dataset"
@@ -83,16 +82,19 @@ type limitsView struct {
 
 func viewDataset(d dataset.Dataset) datasetView {
 	v := datasetView{
-		Name: d.Name, Description: orNull(d.Description), Key: slices.Concat([]string{}, d.Key),
+		Name: d.Name, Description: orNull(d.Description), Key: make([]string, len(d.Key)),
 		Columns: make([]columnView, len(d.Columns)), Filters: make([]filterView, len(d.Filters)),
 		Limits: limitsView{Rows: orNull(d.Limits.Rows), Bytes: orNull(d.Limits.Bytes), AgeSeconds: orNull(int64((d.Limits.Age + time.Second - 1) / time.Second))},
+	}
+	for i, k := range d.Key {
+		v.Key[i] = inFile(d, k)
 	}
 	for i, c := range d.Columns {
 		v.Columns[i] = columnView{Name: c.Name, Type: orNull(c.Type)}
 	}
 	for i, f := range d.Filters {
 		v.Filters[i] = filterView{
-			Name: f.Name, Column: f.Column, Operator: operatorWord(f), Type: f.Type, List: f.Operator == dataset.In,
+			Name: f.Name, Column: inFile(d, f.Column), Operator: operatorWord(f), Type: f.Type, List: f.Operator == dataset.In,
 			MaxLength: orNull(f.MaxLength), Hint: orNull(f.Hint),
 		}
 		if f.Pattern != nil {
@@ -100,6 +102,17 @@ func viewDataset(d dataset.Dataset) datasetView {
 		}
 	}
 	return v
+}
+
+// inFile is the name that a column of the relation has in the file, or its own
+// where it isn't in it.
+func inFile(d dataset.Dataset, column string) string {
+	for _, c := range d.Columns {
+		if c.Source() == column {
+			return c.Name
+		}
+	}
+	return column
 }
 
 // operatorWord is the filter's operator as the catalog has it: that of a time

@@ -205,10 +205,10 @@ func TestEstimateExport(t *testing.T) {
 func TestDatasets(t *testing.T) {
 	catalog := dataset.New(
 		dataset.Dataset{
-			Name: "users", Description: "Customers.", Key: []string{"id"},
-			Columns: []dataset.Column{{Name: "id", Type: "integer"}, {Name: "mail", Column: "email", Requires: "pii"}},
+			Name: "users", Description: "Customers.", Key: []string{"no", "hidden"},
+			Columns: []dataset.Column{{Name: "id", Column: "no", Type: "integer"}, {Name: "mail", Column: "email", Requires: "pii"}},
 			Filters: []dataset.Filter{
-				{Name: "id", Column: "id", Operator: dataset.In, Type: dataset.Integer},
+				{Name: "id", Column: "no", Operator: dataset.In, Type: dataset.Integer},
 				{Name: "day_from", Column: "day", Operator: dataset.AtLeast, Type: dataset.Date},
 				{Name: "pay_max", Column: "pay", Operator: dataset.AtMost, Type: dataset.Decimal},
 			},
@@ -218,7 +218,7 @@ func TestDatasets(t *testing.T) {
 	)
 	_, list := do(t, &api.ListDatasets{Catalog: catalog}, "anna", http.MethodGet, "", "", "")
 	one := map[string]any{
-		"name": "users", "description": "Customers.", "key": []any{"id"}, "columns": []any{map[string]any{"name": "id", "type": "integer"}},
+		"name": "users", "description": "Customers.", "key": []any{"id", "hidden"}, "columns": []any{map[string]any{"name": "id", "type": "integer"}},
 		"filters": []any{
 			map[string]any{"name": "id", "column": "id", "operator": "in", "type": "integer", "list": true, "maxLength": nil, "pattern": nil, "hint": nil},
 			map[string]any{"name": "day_from", "column": "day", "operator": "from", "type": "date", "list": false, "maxLength": nil, "pattern": nil, "hint": nil},

@@ -20,7 +20,7 @@ func relationSQL(r dataset.Relation) string {
 func columnSQL(name string) string { return pgx.Identifier{name}.Sanitize() }
 
 // literal quotes s as an SQL string; COPY takes no parameters. It relies on
-// standard_conforming_strings, which every session here sets.
+// standard_conforming_strings, which every transaction here sets.
 func literal(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", "''") + "'"
 }
