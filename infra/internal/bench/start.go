@@ -55,9 +55,10 @@ type trigger struct {
 // starter makes exports for the requests that need some.
 type starter struct {
 	StartConfig
-	client *client
-	done   string // an export that is completed
-	next   string // one that nobody has run
+	client    *client
+	done      string // an export that is completed
+	next      string // one that nobody has run
+	cancelled string // one that was cancelled; empty until it is needed
 }
 
 // Starts measures every route of the template, and what else runs a function
@@ -144,6 +145,22 @@ func (s *starter) create(ctx context.Context) (err error) {
 	return err
 }
 
+// cancel makes an export that can be retried, unless there is one.
+func (s *starter) cancel(ctx context.Context) error {
+	if s.cancelled != "" {
+		return nil
+	}
+	if err := s.create(ctx); err != nil {
+		return err
+	}
+	s.cancelled = s.next
+	answer, err := s.request(ctx, template.Route{Method: http.MethodDelete, Path: "/exports/{id}"})
+	if err == nil && answer != "204" {
+		err = errors.New("DELETE answers " + answer)
+	}
+	return err
+}
+
 // queues are the functions behind a queue: each message names a new export.
 func (s *starter) queues() (list []trigger) {
 	for _, source := range s.Deployed.EventSources {
@@ -181,18 +198,25 @@ func (s *starter) routes() (list []trigger) {
 		if route.Method == http.MethodDelete {
 			t.prepare = s.create
 		}
+		if strings.HasSuffix(route.Path, "/retry") {
+			t.prepare = s.cancel
+		}
 		t.fire = func(ctx context.Context) (string, error) { return s.request(ctx, route) }
 		list = append(list, t)
 	}
 	return list
 }
 
-// request asks a route about an export that is completed, or deletes one. What
+// request asks a route about an export that is completed, deletes one that
+// waits or retries a cancelled one. What
 // it answers is told beside its figures; only a 5xx is an error.
 func (s *starter) request(ctx context.Context, route template.Route) (string, error) {
 	id := s.done
 	if route.Method == http.MethodDelete {
 		id = s.next
+	}
+	if strings.HasSuffix(route.Path, "/retry") {
+		id = s.cancelled
 	}
 	path := strings.NewReplacer("{id}", id, "{name}", "users").Replace(route.Path)
 	var body strings.Reader
