@@ -7,6 +7,10 @@ import (
 	"csvexport/internal/export"
 )
 
+// audited is above every level that the log may begin at: who did what is told
+// in any case.
+const audited = slog.LevelError + 4
+
 // audit logs that the caller tried an action (create, download, delete, retry)
 // on an export, and what came of it: ok, or the code of err. e is the zero
 // value if the caller doesn't get to see it; then the path names it.
@@ -19,6 +23,12 @@ func audit(r *http.Request, action string, e export.Export, err error) {
 	if err != nil {
 		outcome = string(export.CodeOf(err))
 	}
-	slog.InfoContext(r.Context(), "audit", "action", action, "outcome", outcome, "exportId", id, "dataset", e.Spec.Dataset,
-		"owner", c.Owner, "subject", c.Subject, "requestId", c.RequestID, "sourceIp", c.SourceIP)
+	attrs := []any{
+		"action", action, "outcome", outcome, "exportId", id, "dataset", e.Spec.Dataset,
+		"owner", c.Owner, "subject", c.Subject, "requestId", c.RequestID, "sourceIp", c.SourceIP,
+	}
+	if old := r.PathValue("id"); old != "" && old != id {
+		attrs = append(attrs, "retryOf", old)
+	}
+	slog.Log(r.Context(), audited, "audit", attrs...)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -65,7 +66,7 @@ func TestCodes(t *testing.T) {
 	download := &DownloadExport{Jobs: store, Bucket: bucket.New(cfg, servertest.Bucket(t), ""), PresignTTL: time.Minute}
 	full := *create
 	full.Quota = jobs.Quota{Active: 1}
-	address, _ := servertest.Busy(t)
+	address, _ := servertest.Busy(t, "TransactionConflict", math.MaxInt64)
 	busy := *create
 	busy.Jobs = jobs.New(servertest.AWSAt(t, address), "table")
 	guarded := *create

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -199,6 +200,31 @@ func TestEstimateExport(t *testing.T) {
 	w, problem := ask(t, h, anna, "", "")
 	if took := time.Since(began); w.Code != http.StatusServiceUnavailable || problem["code"] != "unavailable" || took > 4*time.Second || took < time.Second {
 		t.Errorf("of a locked table: %d, %v after %v", w.Code, problem, took)
+	}
+}
+
+// What the planner expects with a caller's filter would tell of others' rows:
+// it isn't asked.
+func TestEstimateExport_ownRows(t *testing.T) {
+	catalog := dataset.New(dataset.Dataset{
+		Name: "users", Columns: []dataset.Column{{Name: "id"}}, Rows: dataset.RowScope{Column: "tenant", Claim: "tenant"},
+		Filters: []dataset.Filter{{Name: "mail", Column: "mail", Operator: dataset.Equals, Type: dataset.Text}},
+	})
+	var asked []dataset.Predicate
+	h := &api.EstimateExport{Catalog: catalog, Estimate: func(_ context.Context, sel dataset.Selection) (int64, error) {
+		asked = sel.Predicates
+		return 7, nil
+	}}
+	c := api.Caller{Owner: "anna", Access: dataset.Access{Claims: map[string][]string{"tenant": {"acme"}}}}
+	w, answer := ask(t, h, c, "", `{"filters":{"mail":"boss@others.example"}}`)
+	if w.Code != http.StatusOK || answer["estimatedRows"] != 7.0 {
+		t.Fatalf("%d, %v", w.Code, answer)
+	}
+	if len(asked) != 1 || asked[0].Column != "tenant" {
+		t.Errorf("the planner is asked about %+v", asked)
+	}
+	if w, problem := ask(t, h, c, "", `{"filters":{"nope":1}}`); w.Code != http.StatusBadRequest {
+		t.Errorf("a wrong filter: %d, %v", w.Code, problem)
 	}
 }
 

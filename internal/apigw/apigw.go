@@ -65,6 +65,14 @@ func Handler(h http.Handler, mode config.AuthMode) func(context.Context, events.
 	}
 }
 
+// basePath is what comes before the route in a request's whole path: the stage,
+// or the base path of a custom domain name, which both of the event's paths
+// have. A route's parameters are a segment each.
+func basePath(whole, route string) string {
+	segments := strings.Split(whole, "/")
+	return strings.Join(segments[:max(len(segments)-strings.Count(route, "/"), 0)], "/")
+}
+
 func newRequest(ctx context.Context, event events.APIGatewayProxyRequest, mode config.AuthMode) (*http.Request, error) {
 	body := []byte(event.Body)
 	if event.IsBase64Encoded {
@@ -81,7 +89,7 @@ func newRequest(ctx context.Context, event events.APIGatewayProxyRequest, mode c
 		Owner:     who.Owner,
 		Subject:   who.Subject,
 		Access:    dataset.Access{Scopes: who.Scopes, Claims: who.Claims},
-		BasePath:  strings.TrimSuffix(event.RequestContext.Path, event.Path),
+		BasePath:  basePath(event.RequestContext.Path, event.Resource),
 		RequestID: event.RequestContext.RequestID,
 		SourceIP:  event.RequestContext.Identity.SourceIP,
 	})

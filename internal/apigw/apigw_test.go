@@ -113,11 +113,17 @@ func TestHandler_caller(t *testing.T) {
 	stranger := api.Caller{RequestID: "r-1", SourceIP: "192.0.2.1"}
 	staged := stranger
 	staged.BasePath = "/v1"
+	// Behind a custom domain name both paths have its base path (API Gateway Developer Guide, "Base path mappings").
+	mapped, domain := nobody, stranger
+	mapped.Path = "/base/v1" + nobody.Path
+	mapped.RequestContext.Path = mapped.Path
+	domain.BasePath = "/base/v1"
 	for name, test := range map[string]struct {
 		mode  config.AuthMode
 		event events.APIGatewayProxyRequest
 		want  api.Caller
 	}{
+		"behind a domain's base path":     {config.JWT, mapped, domain},
 		"authorized":                      {config.JWT, authorized, byToken},
 		"signed":                          {config.IAM, signed, bySignature},
 		"signed, though by token":         {config.JWT, signed, staged},

@@ -172,8 +172,8 @@ func TestVerifier_forgedKeyIDs(t *testing.T) {
 	}
 }
 
-// An issuer that can't be asked is no fault of the token. A failure isn't
-// remembered; known keys last for an hour.
+// An issuer that can't be asked is no fault of the token. A failure is
+// remembered for a second; known keys last for an hour.
 func TestVerifier_issuerDown(t *testing.T) {
 	f := newFixture(t)
 	token := f.key.Token(t, f.claims(nil))
@@ -184,6 +184,10 @@ func TestVerifier_issuerDown(t *testing.T) {
 		}
 	}
 	f.issuer.SetDown(false)
+	if got := f.verify(t, token); got != export.Unavailable {
+		t.Errorf("within a second: %q", got)
+	}
+	f.clock.pass(time.Second)
 	if got := f.verify(t, token); got != "" {
 		t.Fatalf("the issuer is back: %q", got)
 	}

@@ -27,6 +27,8 @@ const (
 	// pause is the least time between two questions while there are keys: so
 	// a new key may wait, and so much do forged tokens trouble the issuer.
 	pause = 10 * time.Second
+	// failurePause is the same after a failure, also without keys.
+	failurePause = time.Second
 
 	fetchTimeout = 4 * time.Second
 	maxKeySet    = 1 << 20 // bytes
@@ -84,11 +86,14 @@ func verifyWith(keys []jose.JSONWebKey, token *jose.JSONWebSignature) ([]byte, b
 
 // ask returns the keys after asking the issuer, unless it was asked just
 // before. While it fails, the keys are the last known ones, if they aren't too
-// old; without any, every call asks. Calls at the same time ask once.
+// old; without any, a call asks that comes a second after the last answer: an
+// issuer that doesn't answer must not hold every request up. Calls at the same
+// time ask once.
 func (s *keySet) ask(ctx context.Context) ([]jose.JSONWebKey, error) {
 	asked := s.flight.DoChan("", func() (any, error) {
 		s.mu.Lock()
-		recently := len(s.keys) > 0 && s.now().Sub(s.askedAt) < pause
+		since := s.now().Sub(s.askedAt)
+		recently := len(s.keys) > 0 && since < pause || s.failure != nil && since < failurePause
 		s.mu.Unlock()
 		if recently {
 			return nil, nil // the result is in the set

@@ -159,5 +159,14 @@ func (c Config) check() []error {
 
 // Logger returns the function's log: one JSON object a line.
 func (c Config) Logger(w io.Writer) *slog.Logger {
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.LogLevel}))
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.LogLevel, ReplaceAttr: nameLevel}))
+}
+
+// nameLevel calls what is above the level of errors an audit: it is no error,
+// and told whatever the log's level is.
+func nameLevel(groups []string, a slog.Attr) slog.Attr {
+	if level, ok := a.Value.Any().(slog.Level); ok && len(groups) == 0 && a.Key == slog.LevelKey && level > slog.LevelError {
+		a.Value = slog.StringValue("AUDIT")
+	}
+	return a
 }

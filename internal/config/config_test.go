@@ -57,7 +57,8 @@ func TestLogger(t *testing.T) {
 	log := config.Config{LogLevel: slog.LevelWarn}.Logger(&out)
 	log.Info("quiet")
 	log.Warn("heard", "exportId", "x")
-	if got := out.String(); strings.Contains(got, "quiet") || !strings.Contains(got, `"exportId":"x"`) {
+	log.Log(t.Context(), slog.LevelError+4, "told in any case")
+	if got := out.String(); strings.Contains(got, "quiet") || !strings.Contains(got, `"exportId":"x"`) || !strings.Contains(got, `"level":"AUDIT","msg":"told`) {
 		t.Errorf("log: %s", got)
 	}
 }

@@ -3,6 +3,7 @@ package jobs_test
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"testing"
 	"time"
@@ -135,7 +136,7 @@ func TestStore_Admit_sameKey(t *testing.T) {
 
 func TestStore_Admit_busy(t *testing.T) {
 	f := newFixture(t)
-	url, fired := servertest.Busy(t)
+	url, fired := servertest.Busy(t, "TransactionConflict", math.MaxInt64)
 	f.Store = jobs.New(servertest.AWSAt(t, url), f.table)
 	for key, want := range map[string]export.Code{"": export.Unavailable, "order-7": export.IdempotencyInProgress} {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
@@ -145,6 +146,24 @@ func TestStore_Admit_busy(t *testing.T) {
 	}
 	if fired.Load() < 4 {
 		t.Errorf("%d transactions: a busy one wasn't repeated", fired.Load())
+	}
+}
+
+// A transaction that wasn't done for want of capacity, or for another one, is
+// tried again, whatever it is for.
+func TestStore_transactionsTriedAgain(t *testing.T) {
+	for _, reason := range []string{"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"} {
+		f := newFixture(t)
+		url, fired := servertest.Busy(t, reason, 3)
+		f.Store = jobs.New(servertest.AWSAt(t, url), f.table)
+		e, err := f.Admit(t.Context(), newExport("anna"), jobs.Admission{Key: "k"}, now)
+		if err != nil || fired.Load() != 4 {
+			t.Errorf("%s: create: %v after %d transactions", reason, err, fired.Load())
+			continue
+		}
+		if _, err := f.Claim(t.Context(), e, "worker", now); err != nil {
+			t.Errorf("%s: claim: %v", reason, err)
+		}
 	}
 }
 

@@ -140,12 +140,15 @@ func (s *Store) ownerQuery(q List, now time.Time) *dynamodb.QueryInput {
 // MaxAhead is the largest number that Ahead tells.
 const MaxAhead = 1000
 
+// aheadTimeout bounds Ahead: a status is worth more than a place in the queue.
+const aheadTimeout = time.Second
+
 // Ahead counts the exports that have waited longer than e, of all owners, up
 // to MaxAhead. It reads an index, which is a little behind the table. SQS lets
 // the exports of quiet owners pass those of busy ones, so that fewer may come
 // first.
 func (s *Store) Ahead(ctx context.Context, e export.Export) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, aheadTimeout)
 	defer cancel()
 	out, err := s.client.Query(ctx, &dynamodb.QueryInput{
 		TableName:                 &s.table,

@@ -197,9 +197,8 @@ func retryBusy(ctx context.Context, write func(context.Context) error) error {
 	busy := false
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		err := write(ctx)
-		if isTransactionConflict(err) {
-			busy = true
-		} else if err != nil {
+		busy = busy || isTransactionConflict(err)
+		if err != nil && !isTransactionConflict(err) && !isThrottled(err) {
 			err = backoff.Permanent(err)
 		}
 		return struct{}{}, err
@@ -213,7 +212,7 @@ func retryBusy(ctx context.Context, write func(context.Context) error) error {
 // newPause is how long to wait between tries.
 func newPause() *backoff.ExponentialBackOff {
 	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval = 20 * time.Millisecond
+	pause.InitialInterval, pause.MaxInterval = 20*time.Millisecond, 500*time.Millisecond
 	return pause
 }
 
@@ -223,6 +222,15 @@ func isTransactionConflict(err error) bool {
 	}
 	canceled, ok := errors.AsType[*types.TransactionCanceledException](err)
 	return ok && hasReason(canceled, "TransactionConflict") && !hasReason(canceled, "ConditionalCheckFailed")
+}
+
+// isThrottled reports whether a transaction wasn't done for want of capacity.
+// The SDK repeats single writes for that, but no transaction (Amazon DynamoDB
+// API Reference, TransactWriteItems, "Cancellation reasons").
+func isThrottled(err error) bool {
+	canceled, ok := errors.AsType[*types.TransactionCanceledException](err)
+	return ok && !hasReason(canceled, "ConditionalCheckFailed") &&
+		(hasReason(canceled, "ThrottlingError") || hasReason(canceled, "ProvisionedThroughputExceeded"))
 }
 
 // failedConditions are the places in a transaction whose conditions don't

@@ -12,6 +12,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"csvexport/internal/export"
 )
 
 // DatabaseURL returns the given connection URL, or where that is empty the one
@@ -23,7 +25,9 @@ func DatabaseURL(ctx context.Context, cfg aws.Config, given, arn string) (string
 	}
 	out, err := secretsmanager.NewFromConfig(cfg).GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &arn})
 	if err != nil {
-		return "", fmt.Errorf("read secret %s: %w", arn, err)
+		return "", &export.Error{
+			Code: export.SourceUnavailable, Message: "The database's secret can't be read.", Err: fmt.Errorf("read secret %s: %w", arn, err),
+		}
 	}
 	return databaseURL(aws.ToString(out.SecretString))
 }

@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// Busy stands before DynamoDB and answers every transaction as if another one
-// were under way on its third item (Amazon DynamoDB API Reference,
-// TransactWriteItems). It returns its URL and how often that was.
-func Busy(t testing.TB) (address string, fired *atomic.Int64) {
+// Busy stands before DynamoDB and cancels the first so many transactions for a
+// reason of their third item: TransactionConflict, say (Amazon DynamoDB API
+// Reference, TransactWriteItems). It returns its URL and how often it was asked.
+func Busy(t testing.TB, reason string, transactions int64) (address string, fired *atomic.Int64) {
 	t.Helper()
 	target, err := url.Parse(env(t, "TEST_DYNAMODB_URL"))
 	if err != nil {
@@ -25,11 +25,14 @@ func Busy(t testing.TB) (address string, fired *atomic.Int64) {
 			through.ServeHTTP(w, r)
 			return
 		}
-		fired.Add(1)
+		if fired.Add(1) > transactions {
+			through.ServeHTTP(w, r)
+			return
+		}
 		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = w.Write([]byte(`{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException","message":"Transaction cancelled",` +
-			`"CancellationReasons":[{"Code":"None"},{"Code":"None"},{"Code":"TransactionConflict"},{"Code":"None"},{"Code":"None"}]}`))
+			`"CancellationReasons":[{"Code":"None"},{"Code":"None"},{"Code":"` + reason + `"},{"Code":"None"},{"Code":"None"}]}`))
 	}))
 	t.Cleanup(server.Close)
 	return server.URL, fired

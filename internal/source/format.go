@@ -41,7 +41,7 @@ func optionsSQL(f export.Format, header bool) string {
 // Its name is as, which may be a column's, so an ORDER BY of that name alone
 // would sort by what is written: say it with the table's name.
 func guardSQL(column, as string) string {
-	name := columnSQL(column)
+	name := "t." + columnSQL(column)
 	text := name + "::text"
 	return "CASE WHEN " + name + " IS NOT NULL THEN concat(CASE WHEN " +
 		text + ` COLLATE "C" < 'A' AND left(` + text + `, 1) COLLATE "C" IN ('=', '+', '-', '@', E'\t', E'\r') THEN '''' END, ` +

@@ -228,7 +228,7 @@ func TestGuardSQL_inCOPY(t *testing.T) {
 	conn := connection(t, servertest.Database(t))
 	f := export.DefaultFormat()
 	f.Quote, f.Null = "'", "NULL"
-	got := copyOut(t, conn, "SELECT "+guardSQL("x", "x")+` FROM (VALUES (1, '=1'), (2, NULL), (3, 'NULL'), (4, 'a')) v (i, x) ORDER BY i`, optionsSQL(f, true))
+	got := copyOut(t, conn, "SELECT "+guardSQL("x", "x")+` FROM (VALUES (1, '=1'), (2, NULL), (3, 'NULL'), (4, 'a')) t (i, x) ORDER BY i`, optionsSQL(f, true))
 	if diff := cmp.Diff([]string{"x\n", "'''=1'\n", "NULL\n", "'NULL'\n", "a\n"}, got); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}

@@ -38,7 +38,8 @@ func copySQL(p Plan, rng Range) string {
 }
 
 // selectSQL selects a range's rows in the plan's order. The relation is t, so
-// that ORDER BY means its columns and not what is written of them.
+// that ORDER BY means its columns and not what is written of them, and a
+// column that isn't there is never taken for the whole row, as t alone would be.
 func selectSQL(p Plan, rng Range) string {
 	sel := p.Selection
 	if rng.Blocks != nil {
@@ -46,7 +47,7 @@ func selectSQL(p Plan, rng Range) string {
 	}
 	columns := make([]string, len(sel.Columns))
 	for i, c := range sel.Columns {
-		switch columns[i] = columnSQL(c.Source()); {
+		switch columns[i] = "t." + columnSQL(c.Source()); {
 		case slices.Contains(p.Guarded, c.Source()):
 			columns[i] = guardSQL(c.Source(), c.Name)
 		case c.Source() != c.Name:
