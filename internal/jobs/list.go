@@ -138,7 +138,7 @@ func (s *Store) ownerQuery(q List, now time.Time) *dynamodb.QueryInput {
 }
 
 // MaxAhead is the largest number that Ahead tells.
-const MaxAhead = 1000
+const MaxAhead = 100
 
 // aheadTimeout bounds Ahead: a status is worth more than a place in the queue.
 const aheadTimeout = time.Second
