@@ -197,32 +197,6 @@ func TestRunner_permanentFailure(t *testing.T) {
 	f.wantNothingLeft(t, e, 0)
 }
 
-// A column that is gone is never taken for the row, which t stands for in the
-// queries: that would show columns that nobody may have.
-func TestRunner_columnNamedAsTheRow(t *testing.T) {
-	url := servertest.Database(t)
-	servertest.PSQL(t, url, "CREATE TABLE secrets (id integer PRIMARY KEY, secret text); INSERT INTO secrets VALUES (1, 'hush')")
-	for _, guard := range []bool{false, true} {
-		f := newFixture(t, url)
-		d := dataset.Dataset{
-			Name: "users", Relation: dataset.Relation{Schema: "public", Name: "secrets"}, Key: []string{"id"},
-			Columns: []dataset.Column{{Name: "id"}, {Name: "renamed", Column: "t"}, {Name: "t"}},
-		}
-		f.Catalog = dataset.New(d)
-		e := f.create(t)
-		format := export.DefaultFormat()
-		format.FormulaGuard = guard
-		e.ID, e.Spec.Format, e.DatasetFingerprint = uuid.Must(uuid.NewV7()).String(), &format, d.Fingerprint()
-		if err := f.Jobs.Create(t.Context(), e); err != nil {
-			t.Fatal(err)
-		}
-		e = f.run(t, e.ID)
-		if e.Status != export.Failed || e.Failure.Code != export.SourceRejected {
-			t.Errorf("status %s, failure %+v; the file: %s", e.Status, e.Failure, f.file(t, e))
-		}
-	}
-}
-
 func TestRunner_changedDataset(t *testing.T) {
 	f := newFixture(t, servertest.Database(t))
 	e := f.create(t)
