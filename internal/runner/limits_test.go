@@ -1,6 +1,7 @@
 package runner_test
 
 import (
+	"context"
 	"strconv"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"csvexport/internal/dataset"
 	"csvexport/internal/export"
+	"csvexport/internal/queue"
 	"csvexport/internal/servertest"
 )
 
@@ -124,4 +126,23 @@ func TestRunner_ageLimit(t *testing.T) {
 	if e := quick.run(t, quick.create(t).ID); e.Status != export.Completed {
 		t.Errorf("status %s, failure %+v", e.Status, e.Failure)
 	}
+}
+
+// A function's time is a limit, too: the export fails before it is over, and
+// isn't tried again in vain.
+func TestRunner_timeLimit(t *testing.T) {
+	url := servertest.Database(t)
+	servertest.Users(t, url, 100)
+	f := newFixture(t, url)
+	e := f.create(t)
+	servertest.Lock(t, url, "users")
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := f.Run(ctx, queue.Message{ExportID: e.ID}); err != nil || ctx.Err() != nil {
+		t.Errorf("run: %v; the function's time: %v", err, ctx.Err())
+	}
+	if e = f.get(t, e.ID); e.Status != export.Failed || e.Failure.Code != export.TimeLimit || e.Attempt != 1 {
+		t.Errorf("status %s, failure %+v, attempt %d", e.Status, e.Failure, e.Attempt)
+	}
+	f.wantNothingLeft(t, e, 0)
 }
