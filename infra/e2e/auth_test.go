@@ -20,13 +20,13 @@ func checkUnauthorized(t *testing.T, a answer) {
 func TestAuth(t *testing.T) {
 	g := newGuarded(t, "AuthScope=exports")
 	t.Run("issuer down at first", func(t *testing.T) {
-		g.issuer.set(true)
+		g.issuer.Set(true)
 		a := g.as(t, "anna", nil).get(t, "/exports")
 		checkProblem(t, a, http.StatusServiceUnavailable, "unavailable")
 		if a.header.Get("Retry-After") == "" {
 			t.Error("no Retry-After")
 		}
-		g.issuer.set(false, g.key)
+		g.issuer.Set(false, g.key.Key)
 		eventually(t, 5*time.Second, "the issuer is asked again", func() bool { return g.as(t, "anna", nil).get(t, "/exports").status == http.StatusOK })
 	})
 	t.Run("tokens", func(t *testing.T) { checkBadTokens(t, g) })
@@ -49,10 +49,10 @@ func checkBadTokens(t *testing.T, g guarded) {
 	claims := func(over map[string]any) map[string]any { return g.issuer.claims("anna", over) }
 	good := g.key.token(t, claims(nil))
 	other := newIssuer(t)
-	stranger := newKey(t, g.key.id)
-	other.set(false, stranger)
+	stranger := newKey(t, g.key.ID)
+	other.Set(false, stranger.Key)
 	parts := strings.Split(good, ".")
-	none := head(t, "none", g.key.id, claims(nil))
+	none := head(t, "none", g.key.ID, claims(nil))
 	for name, value := range map[string]string{
 		"missing":                      "",
 		"garbage":                      "Bearer garbage",
@@ -69,12 +69,12 @@ func checkBadTokens(t *testing.T, g guarded) {
 		"not yet valid":                "Bearer " + g.key.token(t, claims(map[string]any{"nbf": time.Now().Add(time.Minute).Unix()})),
 		"wrong audience":               "Bearer " + g.key.token(t, claims(map[string]any{"aud": "others"})),
 		"no audience":                  "Bearer " + g.key.token(t, claims(map[string]any{"aud": nil})),
-		"wrong issuer":                 "Bearer " + g.key.token(t, claims(map[string]any{"iss": other.url})),
+		"wrong issuer":                 "Bearer " + g.key.token(t, claims(map[string]any{"iss": other.URL})),
 		"another issuer's":             "Bearer " + stranger.token(t, other.claims("anna", nil)),
 		"no subject":                   "Bearer " + g.key.token(t, claims(map[string]any{"sub": nil})),
 		"unknown key":                  "Bearer " + newKey(t, "unknown").token(t, claims(nil)),
 		"another's signature":          "Bearer " + stranger.token(t, claims(nil)),
-		"other claims, same signature": "Bearer " + head(t, "RS256", g.key.id, claims(map[string]any{"sub": "bert"})) + "." + parts[2],
+		"other claims, same signature": "Bearer " + head(t, "RS256", g.key.ID, claims(map[string]any{"sub": "bert"})) + "." + parts[2],
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, route := range [][2]string{{"GET", "/exports"}, {"POST", "/exports/csv"}, {"GET", "/v1/exports/" + unknownID + "/download"}, {"DELETE", "/exports/" + unknownID}} {
@@ -124,13 +124,13 @@ func checkRotation(t *testing.T, g guarded) {
 	second := newKey(t, "second")
 	byFirst, bySecond := g.as(t, "anna", nil), g.with("Bearer "+second.token(t, g.issuer.claims("anna", nil)))
 	checkUnauthorized(t, bySecond.get(t, "/exports"))
-	g.issuer.set(false, g.key, second)
+	g.issuer.Set(false, g.key.Key, second.Key)
 	eventually(t, 12*time.Second, "the new key works", func() bool { return bySecond.get(t, "/exports").status == http.StatusOK })
 	if a := byFirst.get(t, "/exports"); a.status != http.StatusOK {
 		t.Errorf("the first key beside it: %d\n%s", a.status, a.body)
 	}
 	third := newKey(t, "third")
-	g.issuer.set(false, third)
+	g.issuer.Set(false, third.Key)
 	byThird := g.with("Bearer " + third.token(t, g.issuer.claims("anna", nil)))
 	eventually(t, 12*time.Second, "the third key works", func() bool { return byThird.get(t, "/exports").status == http.StatusOK })
 	checkUnauthorized(t, byFirst.get(t, "/exports"))

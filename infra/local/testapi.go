@@ -43,7 +43,7 @@ func testAPI(ctx context.Context, opt options, stdout, stderr io.Writer) (err er
 	}
 	parameters := maps.Clone(plenty)
 	maps.Copy(parameters, map[string]string{
-		"AuthMode": "jwt", "AllowAnonymous": "false", "AuthIssuer": signIn.url, "AuthAudience": testAudience,
+		"AuthMode": "jwt", "AllowAnonymous": "false", "AuthIssuer": signIn.URL, "AuthAudience": testAudience,
 	})
 	return onOwnStack(ctx, opt, stack.Config{Out: stderr, Parameters: parameters}, func(s *stack.Stack) error {
 		if err := fillUsers(ctx, opt, s.State.DB(), stderr); err != nil {

@@ -43,8 +43,9 @@ type Config struct {
 
 // Verifier verifies tokens. It asks the issuer first when it needs to.
 type Verifier struct {
-	config Config
-	keys   keySet
+	config     Config
+	keys       keySet
+	algorithms []string // as go-oidc names them
 }
 
 // New returns a verifier. It asks nobody yet.
@@ -55,7 +56,11 @@ func New(c Config) *Verifier {
 	if c.Client == nil {
 		c.Client = &http.Client{Timeout: fetchTimeout}
 	}
-	return &Verifier{config: c, keys: keySet{issuer: c.Issuer, client: c.Client, now: c.Now}}
+	v := &Verifier{config: c, keys: keySet{issuer: c.Issuer, client: c.Client, now: c.Now}}
+	for _, a := range algorithms {
+		v.algorithms = append(v.algorithms, string(a))
+	}
+	return v
 }
 
 // compact is a signed token's form (RFC 7515, section 3.1).
@@ -68,13 +73,9 @@ func (v *Verifier) Verify(ctx context.Context, token string) (identity.Identity,
 	if len(token) > maxToken || !compact.MatchString(token) {
 		return identity.Identity{}, refuse("it isn't of a signed token's form")
 	}
-	names := make([]string, len(algorithms))
-	for i, a := range algorithms {
-		names[i] = string(a)
-	}
 	signed := &signature{keys: &v.keys}
 	verified, err := oidc.NewVerifier(v.config.Issuer, signed, &oidc.Config{
-		ClientID: v.config.Audience, SupportedSigningAlgs: names, Now: v.config.Now,
+		ClientID: v.config.Audience, SupportedSigningAlgs: v.algorithms, Now: v.config.Now,
 	}).Verify(ctx, token)
 	switch {
 	case signed.err != nil: // the library only quotes it

@@ -197,8 +197,10 @@ func retryBusy(ctx context.Context, write func(context.Context) error) error {
 	busy := false
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		err := write(ctx)
-		busy = busy || isTransactionConflict(err)
-		if err != nil && !isTransactionConflict(err) && !isThrottled(err) {
+		switch {
+		case isTransactionConflict(err):
+			busy = true
+		case err != nil && !isThrottled(err):
 			err = backoff.Permanent(err)
 		}
 		return struct{}{}, err
