@@ -7,24 +7,8 @@
 -- server and for every number of rows. All is one transaction, and a table of
 -- that name that this file did not make is left alone.
 
-\set ON_ERROR_STOP on
-\set QUIET on
-SET client_min_messages = warning;
-SET client_encoding = 'UTF8';
-SET standard_conforming_strings = on;
-
-BEGIN;
-SET LOCAL lock_timeout = '10s';
-
-DO $$
-BEGIN
-    IF to_regclass('events') IS NOT NULL
-       AND coalesce(obj_description(to_regclass('events'), 'pg_class'), '') NOT LIKE 'csvexport seed 1, % rows' THEN
-        RAISE EXCEPTION 'there is a table "events" that this generator did not make; nothing was changed'
-            USING HINT = 'Name another database, or drop or rename that table.';
-    END IF;
-END
-$$;
+\set table events
+\ir begin.sql
 
 SELECT coalesce(obj_description(to_regclass('events'), 'pg_class'), '') <> format('csvexport seed 1, %s rows', :rows::bigint) AS changes \gset
 \if :changes

@@ -7,24 +7,8 @@
 -- changes nothing. A table of that name that this file did not make is left
 -- alone; ours is known by its comment, which also tells its rows.
 
-\set ON_ERROR_STOP on
-\set QUIET on
-SET client_min_messages = warning;
-SET client_encoding = 'UTF8';
-SET standard_conforming_strings = on;
-
-BEGIN;
-SET LOCAL lock_timeout = '10s';
-
-DO $$
-BEGIN
-    IF to_regclass('users') IS NOT NULL
-       AND coalesce(obj_description(to_regclass('users'), 'pg_class'), '') NOT LIKE 'csvexport seed 1, % rows' THEN
-        RAISE EXCEPTION 'there is a table "users" that this generator did not make; nothing was changed'
-            USING HINT = 'Name another database, or drop or rename that table.';
-    END IF;
-END
-$$;
+\set table users
+\ir begin.sql
 
 -- What is there already: all the rows, or all but a few, are kept and extended.
 -- Anything else is made anew, which is faster than adding many rows to indexes.
