@@ -27,6 +27,7 @@ var builds = map[string][]string{
 	"health":          {"bucket", "jobs", "queue", "secret", "source"},
 	"list-exports":    {"jobs"},
 	"run-export":      {"bucket", "jobs", "queue", "s3file", "secret", "source"},
+	"dead-letter":     {"bucket", "jobs", "queue"},
 	"sweep":           {"bucket", "jobs", "queue"},
 }
 

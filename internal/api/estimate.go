@@ -49,7 +49,7 @@ func (h *EstimateExport) serve(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	rows, err := h.estimate(r.Context(), selection)
-	if export.CodeOf(err) == export.SourceUnavailable {
+	if code := export.CodeOf(err); code == export.SourceUnavailable || code == export.SourceUnreachable {
 		return &export.Error{Code: export.Unavailable, Message: "The database didn't answer in time. Please try again.", Err: err}
 	}
 	if err != nil {

@@ -45,9 +45,9 @@ func (b *Bucket) AbortUpload(ctx context.Context, key, id string) error {
 }
 
 // RemoveAll removes everything that writers may have left: the open uploads of
-// keys that start with prefix, then the objects under the given keys. It
-// returns how many uploads there were.
-func (b *Bucket) RemoveAll(ctx context.Context, prefix string, keys []string) (uploads int, err error) {
+// keys that start with prefix, then the objects under such keys, but for keep;
+// empty keeps none. It returns how many uploads there were.
+func (b *Bucket) RemoveAll(ctx context.Context, prefix, keep string) (uploads int, err error) {
 	open, err := b.OpenUploads(ctx, prefix)
 	if err != nil {
 		return 0, err
@@ -58,10 +58,34 @@ func (b *Bucket) RemoveAll(ctx context.Context, prefix string, keys []string) (u
 		}
 	}
 	// An upload that was completed before its abort has become an object.
+	keys, err := b.list(ctx, prefix)
+	if err != nil {
+		return 0, err
+	}
 	for _, key := range keys {
+		if key == keep {
+			continue
+		}
 		if err := b.Delete(ctx, key); err != nil {
 			return 0, err
 		}
 	}
 	return len(open), nil
+}
+
+// list returns the keys of objects that start with prefix.
+func (b *Bucket) list(ctx context.Context, prefix string) (keys []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	pages := s3.NewListObjectsV2Paginator(b.client, &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &prefix})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, translate(ctx, "list "+prefix, err)
+		}
+		for _, object := range page.Contents {
+			keys = append(keys, aws.ToString(object.Key))
+		}
+	}
+	return keys, nil
 }

@@ -41,7 +41,8 @@ const (
 	AgeLimit          Code = "age_limit"          // the snapshot got older than the dataset's limit
 	AttemptsExhausted Code = "attempts_exhausted" // every attempt failed for a passing reason
 
-	SourceUnavailable  Code = "source_unavailable"  // Postgres can't be reached or ended the query
+	SourceUnreachable  Code = "source_unreachable"  // Postgres takes no connection
+	SourceUnavailable  Code = "source_unavailable"  // Postgres ended the query, or stopped answering
 	StorageUnavailable Code = "storage_unavailable" // S3 can't be reached or is overloaded
 	FenceLost          Code = "fence_lost"          // somebody else may write now; this worker must stop
 	Conflict           Code = "conflict"            // the record is not in the state that the write needs
@@ -68,6 +69,14 @@ type Error struct {
 	// for its code.
 	RetryAfter time.Duration
 	Err        error
+}
+
+// Exhausted is the error of an export whose last attempt ended with cause.
+func Exhausted(cause error) *Error {
+	return &Error{
+		Code: AttemptsExhausted, Err: cause,
+		Message: "The export failed after several attempts. " + MessageOf(cause),
+	}
 }
 
 // FieldError says what is wrong with one field of a request.

@@ -9,8 +9,11 @@ import (
 
 // Limits that every part of the service agrees on.
 const (
-	// MaxAttempts is how often an export is started over before it fails.
+	// MaxAttempts is how many attempts an export has; see Spent.
 	MaxAttempts = 5
+	// ExcusedFor is how long after an export's creation the attempts that never
+	// reached the database don't count.
+	ExcusedFor = time.Hour
 	// Lease is how long a worker may be silent before another may take over.
 	Lease = 20 * time.Second
 	// Beat is how often a worker renews its lease and writes its progress.
@@ -35,6 +38,9 @@ type Export struct {
 	// Attempt names a snapshot, an upload and a key: it changes only when
 	// work starts over. 0 until the first claim.
 	Attempt int
+	// Excused is how many attempts don't count, since they never reached the
+	// database.
+	Excused int
 	// Fence names who may write: it grows at every claim, hand-over and
 	// cancel, and each write of a worker is conditional on it.
 	Fence int64
@@ -143,6 +149,12 @@ type Failure struct {
 	Code    Code
 	Message string
 }
+
+// Spent reports whether e has had all its attempts.
+func (e Export) Spent() bool { return e.Counted() >= MaxAttempts }
+
+// Counted is how many of e's attempts count.
+func (e Export) Counted() int { return e.Attempt - e.Excused }
 
 // FileName is the name a caller's download is saved under.
 func (e Export) FileName() string {

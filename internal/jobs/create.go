@@ -124,12 +124,12 @@ func (s *Store) insert(ctx context.Context, e export.Export, a Admission, now ti
 	items := []types.TransactWriteItem{
 		jobPlace:    s.put(job, absent, nil),
 		runPlace:    s.put(run, absent, nil),
-		activePlace: s.countActive(e.Owner, 1),
+		activePlace: s.countActive(e.Owner, 1, now),
 	}
 	if most := a.Quota.Active; most > 0 {
 		active := items[activePlace].Update
 		active.ConditionExpression = new("attribute_not_exists(active) OR active < :most")
-		active.ExpressionAttributeValues = values{":n": 1, ":most": most}.marshal()
+		active.ExpressionAttributeValues[":most"] = values{":most": most}.marshal()[":most"]
 	}
 	items = append(items, s.countMinute(e.Owner, a.Quota.PerMinute, now))
 	if a.Key != "" {
@@ -154,16 +154,6 @@ func (s *Store) put(item any, condition string, v values) types.TransactWriteIte
 		put.ExpressionAttributeValues = v.marshal()
 	}
 	return types.TransactWriteItem{Put: put}
-}
-
-// countActive adds n to the number of the owner's exports that aren't done.
-func (s *Store) countActive(owner string, n int) types.TransactWriteItem {
-	return types.TransactWriteItem{Update: &types.Update{
-		TableName:                 &s.table,
-		Key:                       key(ownerPK(owner), quotaSK),
-		UpdateExpression:          new("ADD active :n"),
-		ExpressionAttributeValues: values{":n": n}.marshal(),
-	}}
 }
 
 // countMinute counts a create in the present minute, of which there may be

@@ -38,7 +38,7 @@ func (s *Store) Cancel(ctx context.Context, e export.Export, now time.Time, file
 			ExpressionAttributeNames:  names("#ttl"),
 			ExpressionAttributeValues: values{":one": 1, ":ttl": ttl}.marshal(),
 		}},
-		s.countActive(e.Owner, -1),
+		s.countActive(e.Owner, -1, now),
 	)
 }
 

@@ -50,6 +50,7 @@ type jobItem struct {
 	Status             string       `dynamodbav:"status"`
 	Phase              string       `dynamodbav:"phase,omitempty"`
 	Attempt            int          `dynamodbav:"attempt"`
+	Excused            int          `dynamodbav:"excused,omitempty"`
 	Sends              int          `dynamodbav:"sends"`
 	AsOf               string       `dynamodbav:"asOf,omitempty"`
 	Order              string       `dynamodbav:"rowOrder,omitempty"`
@@ -151,7 +152,7 @@ func decode(jobAV, runAV map[string]types.AttributeValue) (export.Export, error)
 	e := export.Export{
 		ID: job.ID, Owner: job.Owner, Token: job.Token, DatasetFingerprint: job.DatasetFingerprint,
 		Status: export.Status(job.Status), Phase: export.Phase(job.Phase),
-		Attempt: job.Attempt, Fence: run.Fence, Sends: job.Sends,
+		Attempt: job.Attempt, Excused: job.Excused, Fence: run.Fence, Sends: job.Sends,
 		Progress: export.Progress{TotalRows: run.TotalRows, ProcessedRows: run.ProcessedRows, RowsPerSecond: run.RowsPerSecond},
 	}
 	if err := json.Unmarshal([]byte(job.Spec), &e.Spec); err != nil {

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -112,10 +113,16 @@ type itemKey struct {
 	SK string `dynamodbav:"sk"`
 }
 
-// Due returns the ids of exports whose DueAt has passed, the longest due
-// first. The index lags behind the table, so the export must be read again.
-func (s *Store) Due(ctx context.Context, now time.Time) ([]string, error) {
-	var ids []string
+// Due is what the sweeper has to look at, the longest due first. The index
+// that says so lags behind the table, so each must be read again.
+type Due struct {
+	Exports []string // ids
+	Owners  []string // whose quota may have to be reconciled
+}
+
+// Due returns what is due at the given time.
+func (s *Store) Due(ctx context.Context, now time.Time) (Due, error) {
+	var due Due
 	pages := dynamodb.NewQueryPaginator(s.client, &dynamodb.QueryInput{
 		TableName:                 &s.table,
 		IndexName:                 aws.String("by-due-time"),
@@ -125,17 +132,21 @@ func (s *Store) Due(ctx context.Context, now time.Time) ([]string, error) {
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, translate("list due exports", export.Conflict, err)
+			return Due{}, translate("list due exports", export.Conflict, err)
 		}
 		for _, item := range page.Items {
 			var k itemKey
 			if err := attributevalue.UnmarshalMap(item, &k); err != nil {
-				return nil, fmt.Errorf("decode due export: %w", err)
+				return Due{}, fmt.Errorf("decode due export: %w", err)
 			}
-			ids = append(ids, k.PK[len(exportPK("")):])
+			if id, ok := strings.CutPrefix(k.PK, exportPK("")); ok {
+				due.Exports = append(due.Exports, id)
+			} else if owner, ok := strings.CutPrefix(k.PK, ownerPK("")); ok {
+				due.Owners = append(due.Owners, owner)
+			}
 		}
 	}
-	return ids, nil
+	return due, nil
 }
 
 // Ping asks whether the table is there and may be read.

@@ -315,7 +315,7 @@ func TestStore_Due(t *testing.T) {
 			t.Fatal(err)
 		}
 		set := map[string]bool{}
-		for _, id := range ids {
+		for _, id := range ids.Exports {
 			set[id] = true
 		}
 		return set

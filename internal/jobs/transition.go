@@ -133,7 +133,7 @@ func (s *Store) Complete(ctx context.Context, e export.Export, now, expiresAt ti
 			":to": export.Completed, ":now": formatTime(now), ":expires": formatTime(expiresAt), ":due": formatTime(due), ":ttl": ttl,
 		}),
 		types.TransactWriteItem{Update: s.run(e, "SET #ttl = :ttl REMOVE lease, worker", values{":ttl": ttl})},
-		s.countActive(e.Owner, -1),
+		s.countActive(e.Owner, -1, now),
 	)
 }
 
@@ -147,15 +147,26 @@ func (s *Store) Fail(ctx context.Context, e export.Export, f export.Failure, now
 			":to": export.Failed, ":error": failureItem{Code: string(f.Code), Message: f.Message}, ":now": formatTime(now), ":due": formatTime(now.Add(export.Lease)), ":ttl": ttl,
 		}),
 		types.TransactWriteItem{Update: s.run(e, "SET #ttl = :ttl REMOVE lease, worker", values{":ttl": ttl})},
-		s.countActive(e.Owner, -1),
+		s.countActive(e.Owner, -1, now),
 	)
 }
 
 // Release gives the worker's attempt up for a later one. The sweeper sends
 // the export to the queue anew from dueAt on.
 func (s *Store) Release(ctx context.Context, e export.Export, dueAt time.Time) error {
+	return s.release(ctx, e, e.Excused, dueAt)
+}
+
+// Excuse is Release of an attempt that doesn't count.
+func (s *Store) Excuse(ctx context.Context, e export.Export, dueAt time.Time) error {
+	return s.release(ctx, e, e.Excused+1, dueAt)
+}
+
+func (s *Store) release(ctx context.Context, e export.Export, excused int, dueAt time.Time) error {
 	return s.transact(ctx, "release export "+e.ID, export.FenceLost,
-		s.job(e, "", "SET phase = :to, dueAt = :due, queueShard = :shard REMOVE #result", values{":to": export.Queued, ":due": formatTime(dueAt), ":shard": queueShard}),
+		s.job(e, "", "SET phase = :to, excused = :excused, dueAt = :due, queueShard = :shard REMOVE #result", values{
+			":to": export.Queued, ":excused": excused, ":due": formatTime(dueAt), ":shard": queueShard,
+		}),
 		types.TransactWriteItem{Update: s.run(e, "SET fence = fence + :one REMOVE lease, worker", values{":one": 1})},
 	)
 }

@@ -29,6 +29,10 @@ type Publisher struct {
 	FileTTL time.Duration // how long a file stays
 }
 
+// settleWithin is how long after an export's creation Resume may look for its
+// file in vain, because the storage doesn't answer or forbids the look.
+const settleWithin = 24 * time.Hour
+
 // ErrUnresolved marks the errors after which it isn't known whether the file
 // is there, or after which it is there and the export isn't completed. The
 // worker must leave everything as it is: Resume settles it.
@@ -88,9 +92,12 @@ func (p *Publisher) disown(ctx context.Context, e export.Export, lost error) err
 // taken the export over. When the file is there the export is completed;
 // otherwise the upload is aborted, so that it can't appear any more, and the
 // export is released for another attempt. An export whose file can never be
-// settled fails.
+// settled, or can't be for settleWithin, fails.
 func (p *Publisher) Resume(ctx context.Context, e export.Export, dueAt time.Time) error {
 	err := p.resume(ctx, e, dueAt)
+	if export.CodeOf(err) == export.StorageUnavailable && time.Since(e.CreatedAt) > settleWithin {
+		err = &export.Error{Code: export.StorageRejected, Message: "The storage didn't tell for a day whether the file is there.", Err: err}
+	}
 	if code := export.CodeOf(err); err != nil && code.Permanent() {
 		failure := export.Failure{Code: code, Message: export.MessageOf(err)}
 		return errors.Join(err, p.Jobs.Fail(ctx, e, failure, time.Now(), p.FileTTL))

@@ -29,13 +29,22 @@ func (r *Runner) write(ctx context.Context, log *slog.Logger, e export.Export, s
 	defer cancel()
 	total, err := r.read(ctx, log, e, snap, sel, upload, p)
 	if err != nil {
-		return export.Result{}, bucket.Sealed{}, aged(ctx, err)
+		return export.Result{}, bucket.Sealed{}, aged(ctx, lostMidway(p, err))
 	}
 	sealed, err := upload.Seal()
 	return export.Result{
 		Rows: total.Rows, UncompressedBytes: total.Sum.Bytes,
 		Bytes: sealed.Size, CRC32: sealed.CRC32, Key: sealed.Key, UploadID: sealed.UploadID,
 	}, sealed, err
+}
+
+// lostMidway makes a database that can't be reached any more, when rows have
+// come from it, an attempt that counts.
+func lostMidway(p *progress, err error) error {
+	if export.CodeOf(err) != export.SourceUnreachable || p.rows.Load() == 0 {
+		return err
+	}
+	return &export.Error{Code: export.SourceUnavailable, Message: export.MessageOf(err), Err: err}
 }
 
 // read reads the snapshot's rows into the upload, within the dataset's limits.

@@ -31,6 +31,9 @@ const (
 	// A released export waits between these bounds, longer with each attempt.
 	minBackoff = 2 * time.Second
 	maxBackoff = 5 * time.Minute
+	// maxUnreached is the upper bound while the database can't be reached: how
+	// long after its return the export may still wait.
+	maxUnreached = time.Minute
 	// sweepGrace is how long the sweeper leaves it to the message to arrive.
 	sweepGrace = time.Minute
 )
@@ -66,8 +69,9 @@ func (r *Runner) Run(ctx context.Context, m queue.Message) error {
 		return nil
 	case err != nil:
 		return err
-	case e.Attempt >= export.MaxAttempts && jobs.Claimable(e, time.Now()):
-		return r.giveUp(ctx, log, e)
+	case e.Spent() && jobs.Claimable(e, time.Now()): // its last worker died
+		log.WarnContext(ctx, "attempts spent, left to the sweeper", "attempt", e.Attempt)
+		return nil
 	}
 	e, err = r.Jobs.Claim(ctx, e, r.Worker, time.Now())
 	if export.CodeOf(err) == export.Conflict {
@@ -91,27 +95,6 @@ func (r *Runner) Run(ctx context.Context, m queue.Message) error {
 	return nil
 }
 
-// giveUp fails an export whose workers all died.
-func (r *Runner) giveUp(ctx context.Context, log *slog.Logger, e export.Export) error {
-	e, err := r.Jobs.TakeOver(ctx, e, r.Worker, time.Now())
-	if export.CodeOf(err) == export.Conflict {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	r.abortUploads(ctx, log, e, e.Attempt)
-	r.fail(ctx, log, e, exhausted(errors.New("the last worker vanished")))
-	return nil
-}
-
-func exhausted(cause error) error {
-	return &export.Error{
-		Code: export.AttemptsExhausted, Err: cause,
-		Message: "The export failed after several attempts. " + export.MessageOf(cause),
-	}
-}
-
 // settle decides what becomes of an attempt that ended with err.
 func (r *Runner) settle(ctx context.Context, log *slog.Logger, e export.Export, m queue.Message, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
@@ -123,10 +106,12 @@ func (r *Runner) settle(ctx context.Context, log *slog.Logger, e export.Export, 
 		log.WarnContext(ctx, "claim lost", "error", err)
 	case code.Permanent():
 		r.fail(ctx, log, e, err)
-	case e.Attempt >= export.MaxAttempts:
-		r.fail(ctx, log, e, exhausted(err))
+	case code == export.SourceUnreachable && time.Since(e.CreatedAt) < export.ExcusedFor:
+		r.release(ctx, log, e, m, err, r.Jobs.Excuse, backoff(e.Attempt, maxUnreached))
+	case e.Spent():
+		r.fail(ctx, log, e, export.Exhausted(err))
 	default:
-		r.release(ctx, log, e, m, err)
+		r.release(ctx, log, e, m, err, r.Jobs.Release, backoff(e.Counted(), maxBackoff))
 	}
 }
 
@@ -138,12 +123,13 @@ func (r *Runner) fail(ctx context.Context, log *slog.Logger, e export.Export, er
 	}
 }
 
-// release leaves the export to a later attempt and sends a message for it. If
-// that fails, the sweeper sends one.
-func (r *Runner) release(ctx context.Context, log *slog.Logger, e export.Export, m queue.Message, err error) {
-	delay := backoff(e.Attempt)
+// release leaves the export to a later attempt, by the given move, and sends a
+// message for it. If that fails, the sweeper sends one.
+func (r *Runner) release(ctx context.Context, log *slog.Logger, e export.Export, m queue.Message, err error,
+	move func(ctx context.Context, e export.Export, dueAt time.Time) error, delay time.Duration,
+) {
 	log.WarnContext(ctx, "attempt failed, will be tried again", "error", err, "delaySeconds", delay.Seconds())
-	if err := r.Jobs.Release(ctx, e, time.Now().Add(delay+sweepGrace)); err != nil {
+	if err := move(ctx, e, time.Now().Add(delay+sweepGrace)); err != nil {
 		log.ErrorContext(ctx, "export not released, left to the sweeper", "error", err)
 		return
 	}
@@ -152,9 +138,9 @@ func (r *Runner) release(ctx context.Context, log *slog.Logger, e export.Export,
 	}
 }
 
-// backoff is how long to wait after the given attempt: twice as long each
-// time, less up to a half at random, in whole seconds as SQS wants them.
-func backoff(attempt int) time.Duration {
-	d := min(minBackoff<<attempt, maxBackoff)
+// backoff is how long to wait after so many attempts: twice as long each time
+// up to most, less up to a half at random, in whole seconds as SQS wants them.
+func backoff(attempts int, most time.Duration) time.Duration {
+	d := min(minBackoff<<min(attempts, 16), most)
 	return (d - rand.N(d/2)).Truncate(time.Second) //nolint:gosec // spreading load needs no secrecy
 }

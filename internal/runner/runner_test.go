@@ -64,11 +64,16 @@ func newFixture(t *testing.T, database string) fixture {
 
 func (f fixture) create(t *testing.T) export.Export {
 	t.Helper()
+	return f.createAt(t, time.Now())
+}
+
+func (f fixture) createAt(t *testing.T, at time.Time) export.Export {
+	t.Helper()
 	d, _ := dataset.Default().Find("users")
 	e := export.Export{
 		ID: uuid.Must(uuid.NewV7()).String(), Owner: "anonymous", Spec: export.Spec{Dataset: "users"}, Token: uuid.NewString(),
 		DatasetFingerprint: d.Fingerprint(), Status: export.Processing, Phase: export.Queued,
-		CreatedAt: time.Now(), DueAt: time.Now().Add(time.Minute),
+		CreatedAt: at, DueAt: at.Add(time.Minute),
 	}
 	if err := f.Jobs.Create(t.Context(), e); err != nil {
 		t.Fatal(err)
@@ -209,25 +214,6 @@ func TestRunner_changedDataset(t *testing.T) {
 	}
 }
 
-func TestRunner_passingFailure(t *testing.T) {
-	f := newFixture(t, "postgres://u:p@127.0.0.1:1/db")
-	e := f.create(t)
-	for attempt := 1; attempt < export.MaxAttempts; attempt++ {
-		e = f.run(t, e.ID)
-		if e.Status != export.Processing || e.Phase != export.Queued || e.Attempt != attempt || !e.DueAt.After(time.Now()) {
-			t.Fatalf("after attempt %d: %+v", attempt, e)
-		}
-	}
-	if got := f.messages(t); got != export.MaxAttempts-1 {
-		t.Errorf("%d messages sent, want %d", got, export.MaxAttempts-1)
-	}
-	e = f.run(t, e.ID)
-	if e.Status != export.Failed || e.Failure.Code != export.AttemptsExhausted {
-		t.Errorf("after the last attempt: status %s, failure %+v", e.Status, e.Failure)
-	}
-	f.wantNothingLeft(t, e, 0)
-}
-
 // messages counts the queue's messages, delayed ones too.
 func (f fixture) messages(t *testing.T) int {
 	t.Helper()
@@ -316,24 +302,6 @@ func waitFor(t *testing.T, done func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatal("waited in vain")
 		}
-	}
-}
-
-// An export whose workers all died fails when its attempts are spent.
-func TestRunner_givesUp(t *testing.T) {
-	f := newFixture(t, servertest.Database(t))
-	e := f.create(t)
-	at := time.Now().Add(-time.Hour)
-	for range export.MaxAttempts {
-		var err error
-		if e, err = f.Jobs.Claim(t.Context(), f.get(t, e.ID), "dead", at); err != nil {
-			t.Fatal(err)
-		}
-		at = at.Add(export.Lease + time.Second)
-	}
-	e = f.run(t, e.ID)
-	if e.Status != export.Failed || e.Failure.Code != export.AttemptsExhausted || e.Attempt != export.MaxAttempts {
-		t.Errorf("status %s, failure %+v, attempt %d", e.Status, e.Failure, e.Attempt)
 	}
 }
 

@@ -26,7 +26,7 @@ func DatabaseURL(ctx context.Context, cfg aws.Config, given, arn string) (string
 	out, err := secretsmanager.NewFromConfig(cfg).GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &arn})
 	if err != nil {
 		return "", &export.Error{
-			Code: export.SourceUnavailable, Message: "The database's secret can't be read.", Err: fmt.Errorf("read secret %s: %w", arn, err),
+			Code: export.SourceUnreachable, Message: "The database's secret can't be read.", Err: fmt.Errorf("read secret %s: %w", arn, err),
 		}
 	}
 	return databaseURL(aws.ToString(out.SecretString))

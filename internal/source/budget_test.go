@@ -73,7 +73,7 @@ func TestSource_Check(t *testing.T) {
 	if export.CodeOf(err) != export.Unavailable || export.MessageOf(err) != want {
 		t.Errorf("3 x (3 + 2) of 12: error %v", err)
 	}
-	if err := open(t, "postgres://u:p@127.0.0.1:1/db").Check(t.Context(), source.Budget{Concurrency: 2, Connections: 1}); export.CodeOf(err) != export.SourceUnavailable {
+	if err := open(t, "postgres://u:p@127.0.0.1:1/db").Check(t.Context(), source.Budget{Concurrency: 2, Connections: 1}); export.CodeOf(err) != export.SourceUnreachable {
 		t.Errorf("nobody listens: error %v", err)
 	}
 }

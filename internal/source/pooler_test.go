@@ -20,8 +20,8 @@ func TestTranslate_poolers(t *testing.T) {
 		{"08P01", "transaction blocks not allowed in statement pooling mode", export.SourceRejected, "by session or by transaction", false},
 		{"08P01", "unsupported startup parameter: options", export.SourceRejected, "by session or by transaction", false},
 		{"0A000", "Feature not supported: RDS Proxy currently doesn\u2019t support the option x", export.SourceRejected, "by session or by transaction", false},
-		{"08P01", "query_wait_timeout", export.SourceUnavailable, "too busy", true},
-		{"08P01", "no more connections allowed (max_client_conn)", export.SourceUnavailable, "too busy", true},
+		{"08P01", "query_wait_timeout", export.SourceUnreachable, "too busy", true},
+		{"08P01", "no more connections allowed (max_client_conn)", export.SourceUnreachable, "too busy", true},
 		{"08P01", "server conn crashed?", export.SourceUnavailable, "", false},
 		{"0A000", "cannot copy from foreign table", export.SourceRejected, "can't run", false},
 	} {

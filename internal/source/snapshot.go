@@ -43,9 +43,10 @@ type identity struct {
 	content   string // pg_current_snapshot()
 	server    string
 	startedAt time.Time
+	backend   uint32 // the connection's own
 }
 
-const identityColumns = `pg_current_snapshot()::text, ` +
+const identityColumns = `pg_backend_pid(), pg_current_snapshot()::text, ` +
 	`coalesce(host(inet_server_addr()), '') || ':' || coalesce(inet_server_port()::text, ''), pg_postmaster_start_time()`
 
 // Snapshot takes a snapshot for an export's attempt and locks the selection's
@@ -79,9 +80,10 @@ func (s *Snapshot) take(ctx context.Context) error {
 		return err
 	}
 	row := s.holder.QueryRow(ctx, "SELECT pg_export_snapshot(), statement_timestamp(), "+identityColumns)
-	if err := row.Scan(&s.identity.id, &s.asOf, &s.identity.content, &s.identity.server, &s.identity.startedAt); err != nil {
+	if err := row.Scan(&s.identity.id, &s.asOf, &s.identity.backend, &s.identity.content, &s.identity.server, &s.identity.startedAt); err != nil {
 		return err
 	}
+	setBackend(s.holder, s.identity.backend)
 	return s.lockMaterializedView(ctx, s.holder)
 }
 
@@ -162,9 +164,10 @@ func (s *Snapshot) enter(ctx context.Context, conn *pgx.Conn) error {
 	}
 	seen := identity{id: s.identity.id}
 	row := conn.QueryRow(ctx, "SELECT "+identityColumns)
-	if err := row.Scan(&seen.content, &seen.server, &seen.startedAt); err != nil {
+	if err := row.Scan(&seen.backend, &seen.content, &seen.server, &seen.startedAt); err != nil {
 		return err
 	}
+	setBackend(conn, seen.backend)
 	if seen.content != s.identity.content || seen.server != s.identity.server || !seen.startedAt.Equal(s.identity.startedAt) {
 		return &export.Error{
 			Code:    export.SourceUnavailable,

@@ -36,7 +36,8 @@ const (
 
 // Source is a Postgres server that rows are read from.
 type Source struct {
-	config *pgx.ConnConfig
+	config     *pgx.ConnConfig
+	stallAfter time.Duration // the constant, but in a test
 }
 
 // New returns the source at a connection URL (or keyword/value string, as
@@ -53,7 +54,7 @@ func New(url string) (*Source, error) {
 	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 		return pgproto3.NewFrontend(bufio.NewReaderSize(r, readBuffer), w)
 	}
-	return &Source{config: config}, nil
+	return &Source{config: config, stallAfter: stallAfter}, nil
 }
 
 // session names the connections of an export's attempt for the server's
@@ -66,6 +67,7 @@ func sessionPrefix(id string) string { return "csvexport " + id + "/" }
 
 func (s *Source) connect(ctx context.Context, name string) (*pgx.Conn, error) {
 	config := s.config.Copy()
+	config.DialFunc = s.dial
 	// All that poolers take; see settings.
 	config.RuntimeParams["application_name"] = name
 	config.RuntimeParams["client_encoding"] = "UTF8"
@@ -147,13 +149,16 @@ func translate(ctx context.Context, doing string, err error) error {
 func classify(err error) (export.Code, string) {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok || len(pgErr.Code) != 5 {
-		return export.SourceUnavailable, "The database can't be reached."
+		if isConnectError(err) {
+			return export.SourceUnreachable, "The database can't be reached."
+		}
+		return export.SourceUnavailable, "The connection to the database was lost."
 	}
 	switch {
 	case refusedByPooler(pgErr):
 		return export.SourceRejected, "The connection pooler before the database refuses the service's connections: it must pool by session or by transaction, and take every option of the database's URL."
 	case fullPooler(pgErr):
-		return export.SourceUnavailable, "The database is too busy."
+		return export.SourceUnreachable, "The database is too busy."
 	}
 	// The codes: PostgreSQL manual, appendix A.
 	switch pgErr.Code {
@@ -163,15 +168,20 @@ func classify(err error) (export.Code, string) {
 		return export.SourceRejected, "A column of the dataset doesn't exist in the database."
 	case "42501":
 		return export.SourceRejected, "The service may not read the dataset's table."
-	case "55P03", "53300": // lock_not_available, too_many_connections
+	case "55P03": // lock_not_available
 		return export.SourceUnavailable, "The database is too busy."
+	case "53300": // too_many_connections
+		return export.SourceUnreachable, "The database is too busy."
 	case "42704": // the snapshot's exporter has ended
 		return export.SourceUnavailable, "The database ended the export's snapshot."
 	}
 	switch pgErr.Code[:2] {
 	case "22", "42", "0A":
 		return export.SourceRejected, "The database can't run the export's query."
-	default: // connection, resources, serialization, operator's intervention, and what we don't know
-		return export.SourceUnavailable, "The database ended the export's query."
 	}
+	if isConnectError(err) { // it starts or stops, or doesn't know the role, whose password may be about to change
+		return export.SourceUnreachable, "The database doesn't let the service in."
+	}
+	// Connection, resources, serialization, operator's intervention, and what we don't know.
+	return export.SourceUnavailable, "The database ended the export's query."
 }

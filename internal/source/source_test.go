@@ -233,7 +233,7 @@ func TestSnapshot_errors(t *testing.T) {
 		{"column renamed", "ALTER TABLE users RENAME name TO full_name", url, export.SourceRejected, "A column"},
 		{"no permission", "CREATE ROLE " + quoted + " LOGIN PASSWORD 'x'", as(t, url, role), export.SourceRejected, "may not read"},
 		{"table dropped", "DROP TABLE users", url, export.SourceRejected, "table doesn't exist"},
-		{"nobody listens", "SELECT 1", "postgres://u:p@127.0.0.1:1/db", export.SourceUnavailable, "can't be reached"},
+		{"nobody listens", "SELECT 1", "postgres://u:p@127.0.0.1:1/db", export.SourceUnreachable, "can't be reached"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			servertest.PSQL(t, url, test.prepare)

@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"csvexport/internal/bucket"
 	"csvexport/internal/export"
@@ -30,6 +32,9 @@ const (
 	// claim can be under way: its lease, a function's 15 minutes, and clocks
 	// that differ.
 	workerLimit = export.Lease + 15*time.Minute + 5*time.Minute
+
+	// atOnce is how many repairs are under way at the same time: they mostly wait.
+	atOnce = 8
 )
 
 // Sweeper repairs exports. All fields are required.
@@ -41,34 +46,61 @@ type Sweeper struct {
 	Worker    string // who this is, for the record
 }
 
-// Sweep looks at every export that is due. One that can't be repaired now
-// doesn't keep the others from it; the error names them all.
+// Sweep looks at every export and every owner's quota that is due. One that
+// can't be repaired now doesn't keep the others from it; the error names them
+// all.
 func (s *Sweeper) Sweep(ctx context.Context) error {
-	ids, err := s.Jobs.Due(ctx, time.Now())
+	due, err := s.Jobs.Due(ctx, time.Now())
 	if err != nil {
 		return err
 	}
-	var problems []error
-	for _, id := range ids {
-		if ctx.Err() != nil {
-			return errors.Join(append(problems, context.Cause(ctx))...)
-		}
-		if err := s.repair(ctx, id); err != nil {
-			problems = append(problems, fmt.Errorf("repair export %s: %w", id, err))
-		}
+	var problems problems
+	var repairs errgroup.Group
+	repairs.SetLimit(atOnce)
+	look := func(doing, id string, repair func(ctx context.Context, id string) error) {
+		repairs.Go(func() error {
+			if ctx.Err() == nil {
+				problems.add(doing+" "+id, repair(ctx, id))
+			}
+			return nil
+		})
 	}
-	return errors.Join(problems...)
+	for _, id := range due.Exports {
+		look("repair export", id, s.Repair)
+	}
+	for _, owner := range due.Owners {
+		look("reconcile the quota of", owner, s.reconcile)
+	}
+	_ = repairs.Wait() // they tell problems
+	problems.add("sweep", context.Cause(ctx))
+	return problems.err
 }
 
-// repair does for one export what its state asks for. A Conflict means that
-// somebody else was quicker, or that the index was late.
-func (s *Sweeper) repair(ctx context.Context, id string) error {
+// problems gathers the errors of repairs.
+type problems struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (p *problems) add(doing string, err error) {
+	if err == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.err = errors.Join(p.err, fmt.Errorf("%s: %w", doing, err))
+}
+
+// Repair does for one export what its state asks for, if it is due; an unknown
+// export needs nothing. A Conflict on the way means that somebody else was
+// quicker, or that the index was late.
+func (s *Sweeper) Repair(ctx context.Context, id string) error {
 	e, err := s.Jobs.Get(ctx, id)
 	if err != nil {
 		return ignore(err, export.NotFound)
 	}
 	now := time.Now()
-	log := slog.Default().With("exportId", id, "owner", e.Owner, "attempt", e.Attempt)
+	log := slog.Default().With("exportId", id, "owner", e.Owner, "attempt", e.Attempt, "fence", e.Fence)
 	switch {
 	case e.DueAt.IsZero() || e.DueAt.After(now):
 		return nil
@@ -82,8 +114,7 @@ func (s *Sweeper) repair(ctx context.Context, id string) error {
 	case e.Status.Done():
 		return s.clear(ctx, log, e, now)
 	case jobs.Claimable(e, now):
-		log.InfoContext(ctx, "sent again", "phase", e.Phase, "sends", e.Sends+1)
-		return s.send(ctx, e, now)
+		return s.restart(ctx, log, e, now)
 	case e.Phase == export.Finalizing && e.LeaseUntil.Before(now):
 		return s.resume(ctx, log, e, now)
 	default:
@@ -91,15 +122,41 @@ func (s *Sweeper) repair(ctx context.Context, id string) error {
 	}
 }
 
+// reconcile makes an owner's number of active exports what it is.
+func (s *Sweeper) reconcile(ctx context.Context, owner string) error {
+	drift, err := s.Jobs.Reconcile(ctx, owner, time.Now())
+	if err == nil && drift != 0 {
+		slog.WarnContext(ctx, "quota reconciled", "owner", owner, "tooHighBy", drift)
+	}
+	return ignore(err, export.Conflict)
+}
+
+// restart has an export that no worker has started over: a message tells one
+// of it. One whose attempts are spent fails instead.
+func (s *Sweeper) restart(ctx context.Context, log *slog.Logger, e export.Export, now time.Time) error {
+	if !e.Spent() {
+		log.InfoContext(ctx, "sent again", "phase", e.Phase, "sends", e.Sends+1)
+		return s.send(ctx, e, now)
+	}
+	e, err := s.Jobs.TakeOver(ctx, e, s.Worker, now)
+	if err != nil {
+		return ignore(err, export.Conflict)
+	}
+	cause := export.Exhausted(export.Errorf(export.Internal, "The last attempt ended without a word."))
+	log.ErrorContext(ctx, "export failed", "code", cause.Code, "error", cause)
+	failure := export.Failure{Code: cause.Code, Message: cause.Message}
+	return ignore(s.Jobs.Fail(ctx, e, failure, now, s.Publisher.FileTTL), export.FenceLost)
+}
+
 // clear removes what an export that is done must not have: uploads, and every
 // file but a completed one's own. It does so once soon after the end, and once
 // more when no request of a lost worker can be under way any more.
 func (s *Sweeper) clear(ctx context.Context, log *slog.Logger, e export.Export, now time.Time) error {
-	keys := e.Keys(e.Attempt)
+	keep := ""
 	if e.Status == export.Completed {
-		keys = slices.DeleteFunc(keys, func(key string) bool { return key == e.Result.Key })
+		keep = e.Result.Key
 	}
-	uploads, err := s.Bucket.RemoveAll(ctx, e.KeyPrefix(), keys)
+	uploads, err := s.Bucket.RemoveAll(ctx, e.KeyPrefix(), keep)
 	if err != nil {
 		return err
 	}
@@ -136,7 +193,7 @@ func (s *Sweeper) resume(ctx context.Context, log *slog.Logger, e export.Export,
 	if e, err = s.Jobs.Get(ctx, e.ID); err != nil || !jobs.Claimable(e, now) {
 		return err
 	}
-	return s.send(ctx, e, now)
+	return s.restart(ctx, log, e, now)
 }
 
 func ignore(err error, code export.Code) error {

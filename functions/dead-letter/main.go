@@ -1,0 +1,66 @@
+// Command dead-letter is the function behind the dead-letter queue: a message
+// there was never acknowledged, so the export that it names is looked at.
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/uuid"
+
+	"csvexport/internal/awsconfig"
+	"csvexport/internal/bucket"
+	"csvexport/internal/config"
+	"csvexport/internal/function"
+	"csvexport/internal/jobs"
+	"csvexport/internal/publish"
+	"csvexport/internal/queue"
+	"csvexport/internal/sweeper"
+)
+
+func main() { function.Start(build, config.Table, config.Queue, config.Bucket) }
+
+func build(ctx context.Context, cfg config.Config) (any, error) {
+	aws, err := awsconfig.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	store, files := jobs.New(aws, cfg.TableName), bucket.New(aws, cfg.BucketName, cfg.S3PublicURL)
+	s := &sweeper.Sweeper{
+		Jobs:      store,
+		Queue:     queue.New(aws, cfg.QueueURL),
+		Bucket:    files,
+		Publisher: &publish.Publisher{Jobs: store, Bucket: files, FileTTL: cfg.FileTTL},
+		Worker:    "dead-letter " + uuid.NewString(),
+	}
+	return handler(s), nil
+}
+
+// handler repairs the exports that the messages name, if they are due: a worker
+// that lives is left alone, and what isn't due yet is the sweeper's. A message
+// that can't be understood is logged, as far as it can have been ours, and
+// dropped. One whose export can't be looked at now comes again.
+func handler(s *sweeper.Sweeper) func(context.Context, events.SQSEvent) (events.SQSEventResponse, error) {
+	return func(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error) {
+		answer := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
+		for _, record := range event.Records {
+			log := slog.Default().With("messageId", record.MessageId, "sentAt", record.Attributes["SentTimestamp"])
+			m, err := queue.Decode(record.Body)
+			if err != nil {
+				log.ErrorContext(ctx, "dead letter dropped: it can't be understood", "error", err, "body", record.Body[:min(len(record.Body), maxBody)])
+				continue
+			}
+			log = log.With("exportId", m.ExportID, "traceparent", m.Traceparent)
+			log.ErrorContext(ctx, "dead letter")
+			if err := s.Repair(ctx, m.ExportID); err != nil {
+				log.ErrorContext(ctx, "export of a dead letter not repaired", "error", err)
+				answer.BatchItemFailures = append(answer.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: record.MessageId})
+			}
+		}
+		return answer, nil
+	}
+}
+
+// maxBody is how many bytes of a message that can't be understood are logged.
+const maxBody = 500

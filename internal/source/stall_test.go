@@ -1,0 +1,139 @@
+package source_test
+
+import (
+	"context"
+	"io"
+	"net"
+	neturl "net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"csvexport/internal/export"
+	"csvexport/internal/servertest"
+	"csvexport/internal/source"
+)
+
+// stallAfter is short for tests, and still longer than a busy machine's pauses.
+const stallAfter = 3 * time.Second
+
+// blackHole passes bytes between clients and the server until Swallow; from
+// then on it takes what comes and passes nothing on.
+type blackHole struct {
+	url       string
+	swallowed atomic.Bool
+	passed    atomic.Int64 // bytes from the server
+}
+
+func newBlackHole(t *testing.T, url string) *blackHole {
+	t.Helper()
+	u, err := neturl.Parse(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, server := &blackHole{}, u.Host
+	u.Host = listener.Addr().String()
+	h.url = u.String()
+	var running sync.WaitGroup
+	t.Cleanup(func() {
+		listener.Close()
+		running.Wait()
+	})
+	running.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			upstream, err := net.Dial("tcp", server)
+			if err != nil {
+				client.Close()
+				continue
+			}
+			end := sync.OnceFunc(func() { client.Close(); upstream.Close() })
+			t.Cleanup(end)
+			running.Go(func() { h.pass(upstream, client, nil); end() })
+			running.Go(func() { h.pass(client, upstream, &h.passed); end() })
+		}
+	})
+	return h
+}
+
+func (h *blackHole) pass(to io.Writer, from io.Reader, count *atomic.Int64) {
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buffer)
+		if err != nil {
+			return
+		}
+		if h.swallowed.Load() {
+			continue
+		}
+		if count != nil {
+			count.Add(int64(n))
+		}
+		if _, err := to.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// A network that swallows everything ends the copy, with an error that says so.
+func TestReader_Copy_blackHole(t *testing.T) {
+	url := servertest.Database(t)
+	servertest.Users(t, url, 200_000)
+	hole := newBlackHole(t, url)
+	s := open(t, hole.url)
+	s.SetStallAfter(stallAfter)
+	snap, err := s.Snapshot(t.Context(), uuid.NewString(), 1, users(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snap.Close(context.Background())
+	r := reader(t, snap)
+	var began time.Time
+	_, err = r.Copy(t.Context(), usersPlan(t), source.Range{}, writerFunc(func(p []byte) (int, error) {
+		if began.IsZero() {
+			hole.swallowed.Store(true)
+			began = time.Now()
+		}
+		return len(p), nil
+	}))
+	if export.CodeOf(err) != export.SourceUnavailable || export.MessageOf(err) != "The database stopped answering." {
+		t.Errorf("error %v", err)
+	}
+	if took := time.Since(began); took < stallAfter || took > stallAfter+30*time.Second {
+		t.Errorf("noticed after %v", took)
+	}
+}
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// A query that works for long before it has anything to say is left alone.
+func TestReader_Copy_silent(t *testing.T) {
+	url := servertest.Database(t)
+	servertest.Users(t, url, 10)
+	const silence = 3 * stallAfter
+	servertest.PSQL(t, url, "ALTER TABLE users RENAME TO slow; CREATE VIEW users AS SELECT slow.* FROM slow, "+
+		"(SELECT pg_sleep(9) OFFSET 0) AS pause")
+	s := open(t, url)
+	s.SetStallAfter(stallAfter)
+	r := reader(t, snapshot(t, s, uuid.NewString(), 1))
+	began := time.Now()
+	n, err := r.Copy(t.Context(), usersPlan(t), source.Range{}, io.Discard)
+	if err != nil || n != 10 {
+		t.Errorf("%d rows, error %v", n, err)
+	}
+	if took := time.Since(began); took < silence {
+		t.Errorf("took %v: the query was to be silent for %v", took, silence)
+	}
+}
