@@ -63,7 +63,7 @@ type Upload struct {
 	whole   uint32 // CRC-32 of all
 	size    int64
 	partsMu sync.Mutex
-	parts   []types.CompletedPart // in order, from part 1
+	parts   []sentPart // in order, from part 1
 }
 
 // NewUpload begins an upload. When the object proves too large for a single
@@ -134,7 +134,7 @@ func (u *Upload) send() error {
 		}
 	}
 	u.partsMu.Lock()
-	u.parts = append(u.parts, types.CompletedPart{})
+	u.parts = append(u.parts, sentPart{})
 	number := len(u.parts)
 	u.partsMu.Unlock()
 	if number > maxParts {
@@ -174,7 +174,7 @@ func (u *Upload) create() error {
 	return u.started(u.ctx, u.id)
 }
 
-func (u *Upload) sendPart(number int32, body []byte, crc uint32) (types.CompletedPart, error) {
+func (u *Upload) sendPart(number int32, body []byte, crc uint32) (sentPart, error) {
 	ctx, cancel := context.WithTimeout(u.ctx, bodyTimeout)
 	defer cancel()
 	checksum := crc32Header(crc)
@@ -186,11 +186,11 @@ func (u *Upload) sendPart(number int32, body []byte, crc uint32) (types.Complete
 		Body:              bytes.NewReader(body),
 		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32, // without it Complete says InvalidPart
 		ChecksumCRC32:     checksum,
-	})
+	}, impatient)
 	if err != nil {
-		return types.CompletedPart{}, translate(ctx, fmt.Sprintf("upload part %d of %s", number, u.object.Key), err)
+		return sentPart{}, translate(ctx, fmt.Sprintf("upload part %d of %s", number, u.object.Key), err)
 	}
-	return types.CompletedPart{ETag: out.ETag, PartNumber: &number, ChecksumCRC32: checksum}, nil
+	return sentPart{CompletedPart: types.CompletedPart{ETag: out.ETag, PartNumber: &number, ChecksumCRC32: checksum}, size: int64(len(body))}, nil
 }
 
 // Sealed is a file whose bytes are all known, ready to be published.
@@ -202,7 +202,13 @@ type Sealed struct {
 
 	object Object
 	body   []byte
-	parts  []types.CompletedPart
+	parts  []sentPart
+}
+
+// sentPart is a part that S3 has taken.
+type sentPart struct {
+	types.CompletedPart
+	size int64
 }
 
 // Seal sends what is left and waits until every part has arrived.
@@ -235,36 +241,4 @@ func (u *Upload) Abort(ctx context.Context) error {
 		return nil
 	}
 	return u.bucket.AbortUpload(ctx, u.object.Key, u.id)
-}
-
-// Publish makes the sealed file appear under its key, unless there is an
-// object already. After an error it may have appeared all the same - the
-// answer can be lost - so the caller must ask Head before it decides.
-func (b *Bucket) Publish(ctx context.Context, s Sealed) error {
-	ctx, cancel := context.WithTimeout(ctx, bodyTimeout)
-	defer cancel()
-	if s.UploadID == "" {
-		_, err := b.client.PutObject(ctx, &s3.PutObjectInput{
-			Bucket:            &b.name,
-			Key:               &s.Key,
-			Body:              bytes.NewReader(s.body),
-			ContentType:       &s.object.ContentType,
-			Metadata:          map[string]string{tokenMetadata: s.object.Token},
-			ChecksumAlgorithm: types.ChecksumAlgorithmCrc32,
-			ChecksumCRC32:     crc32Header(s.CRC32),
-			IfNoneMatch:       new("*"),
-		})
-		return translate(ctx, "put "+s.Key, err)
-	}
-	_, err := b.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
-		Bucket:          &b.name,
-		Key:             &s.Key,
-		UploadId:        &s.UploadID,
-		MultipartUpload: &types.CompletedMultipartUpload{Parts: s.parts},
-		ChecksumCRC32:   crc32Header(s.CRC32),
-		ChecksumType:    types.ChecksumTypeFullObject,
-		MpuObjectSize:   &s.Size,
-		IfNoneMatch:     new("*"),
-	})
-	return translate(ctx, "complete upload of "+s.Key, err)
 }
