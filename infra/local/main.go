@@ -34,6 +34,7 @@ const usage = `usage: local COMMAND [flags]
   bench-start  measure cold starts and warm answers of every function, on a stack of its own
   bench-memory  measure the memory of exports of tables of several sizes, on a stack of its own
   test-api    send requests made of the contract to the routes, on a stack of its own
+  test-faults  disturb exports in every way of a list and look whether they end as they must, on a stack of its own
   cases FILE  print a table of the end-to-end cases whose go test -json is in FILE
   run -- CMD  run CMD beside fresh stand-ins, named by TEST_DATABASE_URL,
               TEST_S3_URL, TEST_SQS_URL, TEST_DYNAMODB_URL and TEST_PSQL
@@ -59,6 +60,7 @@ type options struct {
 	write       string
 	postgres    string
 	pooler      string
+	only        string
 	parameters  parameters
 }
 
@@ -108,6 +110,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		err = benchMemory(ctx, opt, stdout, stderr)
 	case "test-api":
 		err = testAPI(ctx, opt, stdout, stderr)
+	case "test-faults":
+		err = testFaults(ctx, opt, stdout, stderr)
 	case "cases":
 		err = printCases(rest, stdout)
 	case "run":
@@ -144,7 +148,7 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error {
 	fs.StringVar(&opt.root, "root", "", "project folder; by default the nearest one upwards with a template.yaml")
 	name := "local"
-	if strings.HasPrefix(command, "bench") || command == "test-api" {
+	if strings.HasPrefix(command, "bench") || strings.HasPrefix(command, "test-") {
 		name = command
 	}
 	fs.StringVar(&opt.stack, "stack", name, "name of the stack; its state is in .local/NAME")
@@ -182,6 +186,8 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 		benchFlags(fs, command, opt)
 	case "test-api":
 		fs.IntVar(&opt.seed, "seed", 1, "number that the requests are made of")
+	case "test-faults":
+		fs.StringVar(&opt.only, "only", "", "numbers of the faults that strike, such as 1,2,14; empty: all")
 	case "cases": // takes an argument
 	case "run": // takes arguments
 		fs.StringVar(&opt.postgres, "postgres", "", "another installation of Postgres than the bundled one: a folder with bin, lib and share")

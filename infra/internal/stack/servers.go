@@ -148,6 +148,26 @@ func (f *Folder) startAWS(ctx context.Context, env python.Env, resources string,
 	return nil
 }
 
+// restartPostgres replaces the server by another one on the same data and port.
+func (s *Servers) restartPostgres(ctx context.Context, f *Folder, out io.Writer) error {
+	_, install, err := packages(ctx, f.Root, out)
+	if err != nil {
+		return err
+	}
+	if err := s.Postgres.Stop(ctx); err != nil {
+		return err
+	}
+	again, err := f.startPostgres(ctx, install, "")
+	if err != nil {
+		return err
+	}
+	if again.URL != s.Postgres.URL {
+		return errors.Join(errors.New("Postgres's port was taken meanwhile"), again.Stop(ctx))
+	}
+	s.Postgres = again
+	return nil
+}
+
 // Ended returns a channel that gets the name of a server that ends by itself.
 // It is valid until Stop.
 func (s *Servers) Ended(ctx context.Context) <-chan string {

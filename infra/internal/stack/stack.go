@@ -42,8 +42,10 @@ type Config struct {
 
 	// Intercept gives the functions, and nobody else, other endpoints than the
 	// stand-ins' own; nil: those.
-	Intercept    func(localaws.Endpoints) (localaws.Endpoints, error)
-	RequestsOnly bool // no message is delivered and no schedule fires
+	Intercept func(localaws.Endpoints) (localaws.Endpoints, error)
+	// InterceptDatabase does the same for the database's URL.
+	InterceptDatabase func(url string) (string, error)
+	RequestsOnly      bool // no message is delivered and no schedule fires
 }
 
 // Stack is a running stack.
@@ -82,6 +84,11 @@ func Start(ctx context.Context, f *Folder, cfg Config) (_ *Stack, err error) {
 	database, reader := cfg.DatabaseURL, cfg.DatabaseURL
 	if own := s.servers.Postgres; own != nil {
 		database, reader = own.URL, own.ReaderURL
+	}
+	if cfg.InterceptDatabase != nil {
+		if reader, err = cfg.InterceptDatabase(reader); err != nil {
+			return nil, err
+		}
 	}
 	endpoints := s.servers.Endpoints
 	declared, err := f.load(endpoints, reader, cfg)
@@ -188,6 +195,12 @@ func fingerprint(declared *template.Stack) (string, error) {
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:]), nil
+}
+
+// RestartPostgres ends the stack's own Postgres as its administrator would, by a
+// fast shutdown, and starts it again on the same port.
+func (s *Stack) RestartPostgres(ctx context.Context) error {
+	return s.servers.restartPostgres(ctx, s.folder, s.out)
 }
 
 // serve serves handler until Stop.

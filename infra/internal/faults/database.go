@@ -1,0 +1,95 @@
+package faults
+
+import (
+	"strings"
+	"time"
+
+	"csvexport/infra/internal/wire"
+)
+
+// databaseFaults are of Postgres and the way to it.
+func databaseFaults() []fault {
+	return []fault{
+		{8, "Postgres restarted, connection lost", []point{
+			{name: "backend terminated", run: func(t *trial) {
+				inCopy(t, 2, func(id string) {
+					t.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'csvexport " + id + "/%'")
+				})
+			}},
+			{name: "restarted", alone: true, run: func(t *trial) {
+				inCopy(t, 2, func(string) { t.must(t.stack.RestartPostgres(t.ctx)) })
+			}},
+			{name: "connections reset", alone: true, run: func(t *trial) {
+				inCopy(t, 2, func(string) { t.toxic("reset", `"type":"reset_peer","attributes":{"timeout":0}`, 2*time.Second) })
+			}},
+			{name: "connections swallowed", alone: true, run: func(t *trial) {
+				inCopy(t, 2, func(string) { t.toxic("hole", `"type":"timeout","attributes":{"timeout":0}`, 0) })
+			}},
+		}},
+		{9, "statement_timeout, recovery conflict", []point{
+			{name: "each time", run: func(t *trial) {
+				id := t.create("f9always")
+				s := t.end(id, "failed", 5)
+				if s.ErrorCode != "attempts_exhausted" || !strings.Contains(s.Error, "The database ended the export's query.") {
+					t.errorf("the export failed by %s: %s", s.ErrorCode, s.Error)
+				}
+				t.strike()
+			}},
+			{name: "once", run: func(t *trial) {
+				id := t.create("f9once")
+				t.wait("the first attempt has failed", reachTime, func() bool { s := t.status(id); return s.Attempts == 1 && s.Phase == "queued" })
+				t.strike()
+				t.query("DELETE FROM f9switch")
+				t.end(id, "completed", 2)
+			}},
+		}},
+		{10, "dropped, renamed, revoked between create and run", []point{
+			{name: "table dropped", run: func(t *trial) { changed(t, "f10drop", "DROP TABLE f10drop", "table doesn't exist") }},
+			{name: "column renamed", run: func(t *trial) {
+				changed(t, "f10rename", "ALTER TABLE f10rename RENAME email TO mail", "column of the dataset doesn't exist")
+			}},
+			{name: "permission revoked", alone: true, run: func(t *trial) {
+				t.after(func() { t.query("GRANT pg_read_all_data TO exporter") })
+				changed(t, table, "REVOKE pg_read_all_data FROM exporter", "may not read")
+			}},
+		}},
+	}
+}
+
+// inCopy has something happen to the database while an export's rows flow.
+func inCopy(t *trial, attempts int, happen func(id string)) {
+	g := wire.Before()
+	id := t.createGated(g, copying)
+	t.arrive(g)
+	if t.sessions(id, "active") == 0 {
+		t.fatalf("no rows were being copied")
+	}
+	happen(id)
+	t.strike()
+	g.Open()
+	t.end(id, "completed", attempts)
+}
+
+// toxic spoils all connections to the database: those that there are, and those
+// that are made before it ends, which is after a time, or with the trial.
+func (t *trial) toxic(name, definition string, lasts time.Duration) {
+	_, err := t.database.Toxics.AddToxicJson(strings.NewReader(`{"name":"` + name + `","stream":"downstream","toxicity":1,` + definition + `}`))
+	t.must(err)
+	remove := func() { _ = t.database.Toxics.RemoveToxic(t.ctx, name) } // it may be gone
+	t.after(remove)
+	if lasts > 0 {
+		time.AfterFunc(lasts, remove)
+	}
+}
+
+// changed has the database change under an export that waits.
+func changed(t *trial, name, statement, says string) {
+	id := t.createHeldOf(name)
+	t.query(statement)
+	t.strike()
+	t.deliver(id)
+	s := t.end(id, "failed", 1)
+	if s.ErrorCode != "source_rejected" || !strings.Contains(s.Error, says) {
+		t.errorf("the export failed by %s: %s", s.ErrorCode, s.Error)
+	}
+}

@@ -1,0 +1,87 @@
+package faults
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"csvexport/infra/internal/invariants"
+	"csvexport/infra/internal/wire"
+)
+
+// worker is the name by which run-export calls AWS.
+const worker = "run-export"
+
+// pid is the process that made a call: the one that holds the connection.
+// Linux tells by the connection's inode (proc(5), /proc/net/tcp).
+func (t *trial) pid(c wire.Call) int {
+	inode, err := inodeOf(c.Address)
+	t.must(err)
+	processes, err := invariants.Processes(t.ctx, t.stack.State)
+	t.must(err)
+	for _, p := range processes {
+		if holds(p.PID, inode) {
+			return p.PID
+		}
+	}
+	t.fatalf("no function's process holds the connection of %s", c.Operation)
+	return 0
+}
+
+// inodeOf is the inode of the socket that is bound to a loopback address.
+func inodeOf(address string) (string, error) {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", err
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		return "", err
+	}
+	table, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		return "", err
+	}
+	local := fmt.Sprintf("0100007F:%04X", number)
+	for line := range strings.Lines(string(table)) {
+		if fields := strings.Fields(line); len(fields) > 9 && fields[1] == local && fields[9] != "0" {
+			return fields[9], nil
+		}
+	}
+	return "", fmt.Errorf("no socket is bound to %s", address)
+}
+
+func holds(pid int, inode string) bool {
+	links, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil { // it has ended
+		return false
+	}
+	for _, link := range links {
+		if name, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", pid, link.Name())); err == nil && name == "socket:["+inode+"]" {
+			return true
+		}
+	}
+	return false
+}
+
+// kill ends a process as the kernel would, for want of memory.
+func (t *trial) kill(pid int) { t.signal(pid, syscall.SIGKILL) }
+
+// pause stops a process until resume.
+func (t *trial) pause(pid int) {
+	t.signal(pid, syscall.SIGSTOP)
+	t.after(func() { _ = syscall.Kill(pid, syscall.SIGCONT) }) // it may have gone on, and ended
+}
+
+func (t *trial) resume(pid int) { t.signal(pid, syscall.SIGCONT) }
+
+func (t *trial) signal(pid int, s syscall.Signal) {
+	if pid <= 1 || pid == os.Getpid() {
+		t.fatalf("process %d is no worker", pid)
+	}
+	t.must(syscall.Kill(pid, s))
+	t.strike()
+}
