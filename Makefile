@@ -14,8 +14,12 @@ DATASETS ?=
 DATASET ?= users
 ## TABLE: table or view of your database, for dataset: schema.table, as SQL writes it
 TABLE ?=
-## SEED: number that test-api makes its requests of
+## SEED: number that test-api makes its requests of, and soak its disturbances
 SEED ?= 1
+## MINUTES: how long soak lasts
+MINUTES ?= 10
+## FAULTS: numbers of the faults that test-faults makes, such as 1,14; empty: all
+FAULTS ?=
 ## PORT: port of the routes on 127.0.0.1, for demo and up; 0 for any free one
 PORT ?= 8080
 ## STACK: name of the local stack; its state is in .local/STACK
@@ -55,7 +59,7 @@ RACE = $(shell test "$$(go env CGO_ENABLED)" = 1 && echo -race)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo up down seed dataset test test-product test-infra race-detector test-api test-postgres test-poolers fuzz bench bench-api bench-start bench-memory lint lint-go lint-template verify build sam-build deploy fmt tidy lock clean $(LOCAL)
+.PHONY: help demo up down seed dataset test test-product test-infra race-detector test-api test-faults soak test-postgres test-poolers fuzz bench bench-api bench-start bench-memory lint lint-go lint-template verify build sam-build deploy fmt tidy lock clean $(LOCAL)
 
 help: ## List the targets and settings
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
@@ -100,6 +104,12 @@ race-detector:
 
 test-api: $(LOCAL) $(SCHEMATHESIS)/complete ## Send thousands of requests made of the contract (internal/api/openapi.yaml) to the routes, and check every answer
 	@$(LOCAL) test-api -seed $(SEED)
+
+test-faults: $(LOCAL) ## Kill workers, lose requests and answers, spoil databases and storage, and check that every export ends as it must; FAULTS=1,14 for some
+	@$(LOCAL) test-faults -only '$(FAULTS)'
+
+soak: $(LOCAL) ## Disturb exports at random for MINUTES, and check what becomes of each
+	@$(LOCAL) soak -minutes $(MINUTES) -seed $(SEED)
 
 # What reads Postgres, without the long grids, which change the table under way, and what needs a feature of 18 to be slow.
 SOURCE_TESTS := ./internal/source ./internal/runner
@@ -151,8 +161,8 @@ lint-go: ## Check the Go code of both modules, their go.mod files and the CI scr
 lint-template: $(SAM)/complete ## Check template.yaml
 	@$(SAM_ENV) $(SAM)/bin/python -m samcli validate --lint
 
-verify: ## What CI runs: lint, build, sam-build, test and test-api
-	@for step in lint build sam-build test test-api; do \
+verify: ## What CI runs: lint, build, sam-build, test, test-api and test-faults
+	@for step in lint build sam-build test test-api test-faults; do \
 		start=$$(date +%s); \
 		$(MAKE) --no-print-directory $$step || { echo "verify: $$step failed" >&2; exit 1; }; \
 		echo "verify: $$step ok, $$(($$(date +%s) - start)) s"; \

@@ -22,11 +22,11 @@ var builds = map[string][]string{
 	"delete-export":   {"bucket", "jobs"},
 	"describe":        {"s3file"},
 	"download-export": {"bucket", "jobs"},
-	"estimate-export": {"s3file", "secret", "source"},
+	"estimate-export": {"database", "s3file"},
 	"get-export":      {"jobs"},
-	"health":          {"bucket", "jobs", "queue", "secret", "source"},
+	"health":          {"bucket", "database", "jobs", "queue"},
 	"list-exports":    {"jobs"},
-	"run-export":      {"bucket", "jobs", "queue", "s3file", "secret", "source"},
+	"run-export":      {"bucket", "database", "jobs", "queue", "s3file"},
 	"dead-letter":     {"bucket", "jobs", "queue"},
 	"sweep":           {"bucket", "jobs", "queue"},
 }
@@ -56,7 +56,7 @@ func functions(t *testing.T) (names []string) {
 }
 
 func TestBuilds(t *testing.T) {
-	clients := []string{"bucket", "jobs", "queue", "s3file", "secret", "source"}
+	clients := []string{"bucket", "database", "jobs", "queue", "s3file"}
 	got := map[string][]string{}
 	for _, name := range functions(t) {
 		got[name] = nil

@@ -9,10 +9,9 @@ import (
 	"csvexport/internal/apigw"
 	"csvexport/internal/awsconfig"
 	"csvexport/internal/config"
+	"csvexport/internal/database"
 	"csvexport/internal/dataset"
 	"csvexport/internal/s3file"
-	"csvexport/internal/secret"
-	"csvexport/internal/source"
 )
 
 func main() { apigw.Start(build, config.Database) }
@@ -26,16 +25,9 @@ func build(ctx context.Context, cfg config.Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &api.EstimateExport{Catalog: catalog, Estimate: func(ctx context.Context, sel dataset.Selection) (int64, error) {
-		// Not earlier: a request that is refused needs no secret.
-		url, err := secret.DatabaseURL(ctx, aws, cfg.DatabaseURL, cfg.DatabaseSecretARN)
-		if err != nil {
-			return 0, err
-		}
-		database, err := source.New(url)
-		if err != nil {
-			return 0, err
-		}
-		return database.Estimate(ctx, sel)
-	}}, nil
+	rows, err := database.Open(ctx, aws, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &api.EstimateExport{Catalog: catalog, Estimate: rows.Estimate}, nil
 }

@@ -10,9 +10,9 @@ import (
 	"csvexport/internal/awsconfig"
 	"csvexport/internal/bucket"
 	"csvexport/internal/config"
+	"csvexport/internal/database"
 	"csvexport/internal/jobs"
 	"csvexport/internal/queue"
-	"csvexport/internal/secret"
 	"csvexport/internal/source"
 )
 
@@ -23,28 +23,18 @@ func build(ctx context.Context, cfg config.Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Not earlier: /health itself needs no secret.
-	onDatabase := func(ask func(context.Context, *source.Source) error) func(context.Context) error {
-		return func(ctx context.Context) error {
-			url, err := secret.DatabaseURL(ctx, aws, cfg.DatabaseURL, cfg.DatabaseSecretARN)
-			if err != nil {
-				return err
-			}
-			database, err := source.New(url)
-			if err != nil {
-				return err
-			}
-			return ask(ctx, database)
-		}
+	rows, err := database.Open(ctx, aws, cfg)
+	if err != nil {
+		return nil, err
 	}
 	budget := source.Budget{Concurrency: cfg.Concurrency, Connections: cfg.Connections}
 	return &api.Health{Checks: []api.Check{
 		{
 			Name: "postgres",
-			Ping: onDatabase(func(ctx context.Context, s *source.Source) error { return s.Ping(ctx) }),
+			Ping: rows.Ping,
 			Then: &api.Check{
 				Name: "connections",
-				Ping: onDatabase(func(ctx context.Context, s *source.Source) error { return s.Check(ctx, budget) }),
+				Ping: func(ctx context.Context) error { return rows.Check(ctx, budget) },
 			},
 		},
 		{Name: "dynamodb", Ping: jobs.New(aws, cfg.TableName).Ping},

@@ -14,6 +14,7 @@ import (
 	"csvexport/internal/awsconfig"
 	"csvexport/internal/bucket"
 	"csvexport/internal/config"
+	"csvexport/internal/database"
 	"csvexport/internal/dataset"
 	"csvexport/internal/export"
 	"csvexport/internal/function"
@@ -22,7 +23,6 @@ import (
 	"csvexport/internal/queue"
 	"csvexport/internal/runner"
 	"csvexport/internal/s3file"
-	"csvexport/internal/secret"
 	"csvexport/internal/source"
 )
 
@@ -48,21 +48,21 @@ func build(ctx context.Context, cfg config.Config) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	url, err := secret.DatabaseURL(ctx, aws, cfg.DatabaseURL, cfg.DatabaseSecretARN)
+	rows, err := database.Open(ctx, aws, cfg)
 	if err != nil {
 		return nil, err
 	}
-	database, err := source.New(url)
-	if err != nil {
+	// A secret that can't be read now is the export's concern, as a database that is down is.
+	if err := rows.Ready(ctx); err != nil && export.CodeOf(err) != export.SourceUnreachable {
 		return nil, err
 	}
-	warnOfBudget(ctx, database, source.Budget{Concurrency: cfg.Concurrency, Connections: cfg.Connections})
+	warnOfBudget(ctx, rows, source.Budget{Concurrency: cfg.Concurrency, Connections: cfg.Connections})
 	store, files := jobs.New(aws, cfg.TableName), bucket.New(aws, cfg.BucketName, cfg.S3PublicURL)
 	return handler(&runner.Runner{
 		Jobs:        store,
 		Queue:       queue.New(aws, cfg.QueueURL),
 		Bucket:      files,
-		Source:      database,
+		Source:      rows,
 		Catalog:     catalog,
 		Publisher:   &publish.Publisher{Jobs: store, Bucket: files, FileTTL: cfg.FileTTL},
 		Connections: cfg.Connections,
@@ -74,10 +74,10 @@ func build(ctx context.Context, cfg config.Config) (any, error) {
 // warnOfBudget logs it if all exports together may need more connections than
 // the database allows: they would still be made, but with fewer connections or
 // after further attempts. A database that is down is the export's concern.
-func warnOfBudget(ctx context.Context, database *source.Source, b source.Budget) {
+func warnOfBudget(ctx context.Context, rows *source.Source, b source.Budget) {
 	ctx, cancel := context.WithTimeout(ctx, budgetTimeout)
 	defer cancel()
-	err := database.Check(ctx, b)
+	err := rows.Check(ctx, b)
 	switch {
 	case export.CodeOf(err) == export.Unavailable:
 		slog.WarnContext(ctx, "too few connections", "error", err, "maximumConcurrency", b.Concurrency, "exportConnections", b.Connections, "needed", b.Needed())

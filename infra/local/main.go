@@ -35,6 +35,7 @@ const usage = `usage: local COMMAND [flags]
   bench-memory  measure the memory of exports of tables of several sizes, on a stack of its own
   test-api    send requests made of the contract to the routes, on a stack of its own
   test-faults  disturb exports in every way of a list and look whether they end as they must, on a stack of its own
+  soak        disturb exports at random for -minutes and look at what becomes of them, on a stack of its own
   cases FILE  print a table of the end-to-end cases whose go test -json is in FILE
   run -- CMD  run CMD beside fresh stand-ins, named by TEST_DATABASE_URL,
               TEST_S3_URL, TEST_SQS_URL, TEST_DYNAMODB_URL and TEST_PSQL
@@ -61,6 +62,7 @@ type options struct {
 	postgres    string
 	pooler      string
 	only        string
+	minutes     int
 	parameters  parameters
 }
 
@@ -112,6 +114,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		err = testAPI(ctx, opt, stdout, stderr)
 	case "test-faults":
 		err = testFaults(ctx, opt, stdout, stderr)
+	case "soak":
+		err = soak(ctx, opt, stdout, stderr)
 	case "cases":
 		err = printCases(rest, stdout)
 	case "run":
@@ -148,7 +152,7 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error {
 	fs.StringVar(&opt.root, "root", "", "project folder; by default the nearest one upwards with a template.yaml")
 	name := "local"
-	if strings.HasPrefix(command, "bench") || strings.HasPrefix(command, "test-") {
+	if strings.HasPrefix(command, "bench") || strings.HasPrefix(command, "test-") || command == "soak" {
 		name = command
 	}
 	fs.StringVar(&opt.stack, "stack", name, "name of the stack; its state is in .local/NAME")
@@ -188,6 +192,9 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 		fs.IntVar(&opt.seed, "seed", 1, "number that the requests are made of")
 	case "test-faults":
 		fs.StringVar(&opt.only, "only", "", "numbers of the faults that strike, such as 1,2,14; empty: all")
+	case "soak":
+		fs.IntVar(&opt.minutes, "minutes", 10, "how long")
+		fs.IntVar(&opt.seed, "seed", 1, "number that the disturbances are made of")
 	case "cases": // takes an argument
 	case "run": // takes arguments
 		fs.StringVar(&opt.postgres, "postgres", "", "another installation of Postgres than the bundled one: a folder with bin, lib and share")
@@ -223,6 +230,8 @@ func (opt options) check(command string) error {
 		return fmt.Errorf("-pooler %s: want session, transaction or statement", opt.pooler)
 	case opt.rows < 0 || opt.rows > 2_000_000_000:
 		return fmt.Errorf("-rows %d: want 0 to 2,000,000,000", opt.rows)
+	case command == "soak" && (opt.minutes < 1 || opt.minutes > 24*60):
+		return fmt.Errorf("-minutes %d: want 1 to 1440", opt.minutes)
 	case command == "seed" && !slices.Contains(seed.Datasets, opt.dataset):
 		return fmt.Errorf("-dataset %q: want one of %s", opt.dataset, strings.Join(seed.Datasets, ", "))
 	case command == "dataset" && strings.HasPrefix(opt.datasets, "s3://"):

@@ -21,7 +21,7 @@ import (
 
 const defaultPage = 20
 
-const badPageToken = "must be a nextPageToken of this very list, with the same status"
+const badPageToken = "must be a nextPageToken of this very list, with the same status" //nolint:gosec // no credential
 
 // ListExports answers GET /exports with a page of the caller's exports, the
 // newest first. A page may be short and not be the last: the last one has no

@@ -18,16 +18,21 @@ import (
 // Config holds the settings of all functions; each function gets those that
 // it needs, by template.yaml.
 type Config struct {
-	TableName         string        `env:"TABLE_NAME"`
-	QueueURL          string        `env:"QUEUE_URL"`
-	BucketName        string        `env:"BUCKET_NAME"`
-	DatabaseURL       string        `env:"DATABASE_URL"`
-	DatabaseSecretARN string        `env:"DATABASE_SECRET_ARN"`
-	S3PublicURL       string        `env:"S3_PUBLIC_URL"`
-	Concurrency       int           `env:"MAXIMUM_CONCURRENCY" envDefault:"3"` // exports at the same time
-	Connections       int           `env:"EXPORT_CONNECTIONS" envDefault:"2"`
-	FileTTL           time.Duration `env:"FILE_TTL" envDefault:"168h"`
-	PresignTTL        time.Duration `env:"PRESIGN_TTL" envDefault:"10m"`
+	TableName         string `env:"TABLE_NAME"`
+	QueueURL          string `env:"QUEUE_URL"`
+	BucketName        string `env:"BUCKET_NAME"`
+	DatabaseURL       string `env:"DATABASE_URL"`
+	DatabaseSecretARN string `env:"DATABASE_SECRET_ARN"`
+	// DatabaseCA names the certificates that the database's is checked by: the
+	// path of a PEM file, or s3://BUCKET/KEY; empty for the system's own.
+	DatabaseCA  string      `env:"DATABASE_CA"`
+	DatabaseTLS DatabaseTLS `env:"DATABASE_TLS" envDefault:"verify-full"`
+
+	S3PublicURL string        `env:"S3_PUBLIC_URL"`
+	Concurrency int           `env:"MAXIMUM_CONCURRENCY" envDefault:"3"` // exports at the same time
+	Connections int           `env:"EXPORT_CONNECTIONS" envDefault:"2"`
+	FileTTL     time.Duration `env:"FILE_TTL" envDefault:"168h"`
+	PresignTTL  time.Duration `env:"PRESIGN_TTL" envDefault:"10m"`
 	// Datasets names the catalog: the path of a file, or s3://BUCKET/KEY; empty
 	// for the one that the service comes with.
 	Datasets string `env:"DATASETS"`
@@ -43,6 +48,15 @@ type Config struct {
 	AuthClaims     []string `env:"AUTH_CLAIMS"`
 	AllowAnonymous bool     `env:"ALLOW_ANONYMOUS"`
 }
+
+// DatabaseTLS says who decides how a connection to Postgres is protected.
+type DatabaseTLS string
+
+// The values of DATABASE_TLS.
+const (
+	VerifyFull DatabaseTLS = "verify-full" // it is encrypted, and the server's name is proven
+	ByURL      DatabaseTLS = "url"         // as the database URL's sslmode says
+)
 
 // Setting names a setting that a function can't do without.
 type Setting string
@@ -144,6 +158,9 @@ func (c Config) check() []error {
 		if value < 1 || value > 1_000_000 {
 			problems = append(problems, fmt.Errorf("%s must be from 1 to 1000000", name))
 		}
+	}
+	if c.DatabaseTLS != VerifyFull && c.DatabaseTLS != ByURL {
+		problems = append(problems, errors.New("DATABASE_TLS must be verify-full or url"))
 	}
 	if c.FileTTL <= 0 {
 		problems = append(problems, errors.New("FILE_TTL must be a positive duration such as 168h"))

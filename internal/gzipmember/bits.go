@@ -25,7 +25,7 @@ type bitPlace struct {
 }
 
 // bits is how many bits there are before the place.
-func (p bitPlace) bits() int { return p.at*8 + int(p.count) } //nolint:gosec // less than 8
+func (p bitPlace) bits() int { return p.at*8 + int(p.count) }
 
 // add writes the lowest n bits of v, whose other bits are 0; n is at most 48.
 func (w *bitWriter) add(v uint64, n uint) {
@@ -38,7 +38,7 @@ func (w *bitWriter) add(v uint64, n uint) {
 func store(bytes *[outSize + 8]byte, at int, pending uint64, count uint) (nextAt int, rest uint64, left uint) {
 	at &= outSize - 1
 	binary.LittleEndian.PutUint64(bytes[at:at+8], pending)
-	return at + int(count>>3), pending >> (count &^ 7 & 63), count & 7 //nolint:gosec // at most 64
+	return at + int(count>>3), pending >> (count &^ 7 & 63), count & 7
 }
 
 // stored writes a stored block (RFC 1951, 3.2.4) of at most chunkSize bytes,

@@ -257,7 +257,7 @@ func hash(x uint64) uint32 { return uint32(x) * 0x9E3779B1 >> (32 - hashBits) } 
 // difference compares the eight bytes at s with those distance before: bits
 // that aren't 0 differ. All do where there is nothing to refer to.
 func (d *deflater) difference(x uint64, s, distance int) uint64 {
-	if uint(distance-1) >= windowSize || distance > s { //nolint:gosec // -1 becomes large
+	if uint(distance-1) >= windowSize || distance > s {
 		return ^uint64(0)
 	}
 	return x ^ d.load(s-distance)

@@ -67,7 +67,7 @@ func noise(r *rand.Rand, n int) []byte {
 
 // contents are bytes that are unlike each other.
 func contents() map[string][]byte {
-	r := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // a test's bytes
+	r := rand.New(rand.NewPCG(3, 4))
 	all := make([]byte, 0, 1<<16)
 	for i := range 1 << 16 {
 		all = append(all, byte(i>>8), byte(i))
@@ -124,7 +124,7 @@ func TestDeflater(t *testing.T) {
 
 // Sizes at which a chunk, or the buffer, is just full.
 func TestDeflater_sizes(t *testing.T) {
-	d, p := &deflater{}, userRows(rand.New(rand.NewPCG(5, 6)), bufferSize+2*chunkSize) //nolint:gosec // a test's bytes
+	d, p := &deflater{}, userRows(rand.New(rand.NewPCG(5, 6)), bufferSize+2*chunkSize)
 	for _, around := range []int{0, probed, 2 * probed, windowSize, chunkSize, 2 * chunkSize, bufferSize, bufferSize + chunkSize} {
 		for n := max(around-3, 0); n <= around+3; n++ {
 			wantInflated(t, deflated(t, d, p[:n], len(p)), p[:n])
@@ -135,7 +135,7 @@ func TestDeflater_sizes(t *testing.T) {
 // Rows come to no more than the standard library makes of them, which is what
 // gzip does.
 func TestDeflater_small(t *testing.T) {
-	p := userRows(rand.New(rand.NewPCG(7, 8)), 4<<20) //nolint:gosec // a test's bytes
+	p := userRows(rand.New(rand.NewPCG(7, 8)), 4<<20)
 	var theirs bytes.Buffer
 	w, err := flate.NewWriter(&theirs, flate.BestSpeed)
 	if err != nil {
@@ -155,7 +155,7 @@ func TestDeflater_small(t *testing.T) {
 // The window goes with the chunks, and the codes with the bytes: what comes
 // late is compressed as well as what comes at first.
 func TestDeflater_late(t *testing.T) {
-	d, r := &deflater{}, rand.New(rand.NewPCG(9, 10)) //nolint:gosec // a test's bytes
+	d, r := &deflater{}, rand.New(rand.NewPCG(9, 10))
 	rows, codes := userRows(r, 5*chunkSize), make([]byte, (chunksPerCode-5)*chunkSize)
 	for i := range codes {
 		codes[i] = "XKCDQWYZ"[r.IntN(8)]
@@ -191,8 +191,8 @@ func TestDeflater_random(t *testing.T) {
 			t.Parallel()
 			d, cases := &deflater{}, 0
 			for ; cases < 100 || time.Now().Before(end); cases++ {
-				seed := uint64(cases*1000 + worker) //nolint:gosec // any will do
-				r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test's bytes
+				seed := uint64(cases*1000 + worker)
+				r := rand.New(rand.NewPCG(seed, 1))
 				p := mixture(r)
 				wantInflated(t, deflated(t, d, p, 1+r.IntN(100_000)), p)
 				if t.Failed() {
@@ -265,7 +265,7 @@ func TestSymbols(t *testing.T) {
 	for distance := 1; distance <= windowSize; distance++ {
 		s, more, n := distanceSymbol(distance)
 		want, _ := slices.BinarySearch(distances, distance+1)
-		if int(s) != want-1 || int(more) != distance-distances[s] || n != uint(max(int(s)/2-1, 0)) { //nolint:gosec // not negative
+		if int(s) != want-1 || int(more) != distance-distances[s] || n != uint(max(int(s)/2-1, 0)) {
 			t.Fatalf("distance %d: symbol %d, %d in %d extra bits", distance, s, more, n)
 		}
 	}
@@ -273,7 +273,7 @@ func TestSymbols(t *testing.T) {
 
 // Codes are complete - readers refuse others - and no longer than allowed.
 func TestCoder(t *testing.T) {
-	r := rand.New(rand.NewPCG(11, 12)) //nolint:gosec // a test's numbers
+	r := rand.New(rand.NewPCG(11, 12))
 	var c coder
 	for range 3000 {
 		size, limit := literalSymbols, uint8(maxCode)

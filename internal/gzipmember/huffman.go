@@ -28,7 +28,7 @@ const (
 var lengthSymbol, lengthExtra, lengthBase = func() (symbol, extra [256]uint8, base [29]uint8) {
 	length := 0
 	for s := range 28 {
-		n := uint8(max(s/4-1, 0)) //nolint:gosec // at most 5
+		n := uint8(max(s/4-1, 0))
 		base[s] = uint8(length)
 		for range 1 << n {
 			if length < 255 { // the last has a symbol of its own
@@ -48,7 +48,7 @@ func distanceSymbol(distance int) (symbol, extra uint32, n uint) {
 	if d < 4 {
 		return d, 0, 0
 	}
-	n = uint(bits.Len32(d)) - 2                      //nolint:gosec // at least 3
+	n = uint(bits.Len32(d)) - 2
 	return uint32(2*n+2) + d>>n&1, d & (1<<n - 1), n //nolint:gosec // n is at most 13
 }
 
@@ -90,7 +90,7 @@ func (n *counts) add(literals []byte, length, distance int) {
 		l := uint8(m - minLength) //nolint:gosec // at most 255
 		n.literal[endOfBlock+1+int(lengthSymbol[l])]++
 		n.distance[symbol]++
-		n.extra += int(lengthExtra[l]) + int(extra) //nolint:gosec // at most 13
+		n.extra += int(lengthExtra[l]) + int(extra)
 		length -= m
 	}
 }
@@ -104,7 +104,7 @@ func (c *codes) fit(n *counts) {
 		symbol := lengthSymbol[l]
 		code := c.literal[endOfBlock+1+int(symbol)]
 		n := code >> codeBits
-		more := uint32(uint8(l) - lengthBase[symbol]) //nolint:gosec // l is below 256
+		more := uint32(uint8(l) - lengthBase[symbol])
 		c.length[l] = code&codeMask | more<<n | (n+uint32(lengthExtra[l]))<<codeBits
 	}
 	c.fitHeader()
@@ -144,7 +144,7 @@ func (c *codes) fitHeader() {
 				continue
 			}
 			repeat := min(left, 6)
-			add(headerEntry{16, uint8(repeat)}) //nolint:gosec // at most 6
+			add(headerEntry{16, uint8(repeat)})
 			left -= repeat
 		}
 		rest = rest[n:]
@@ -218,7 +218,7 @@ func (c *coder) lengths(lengths []uint8, count []uint32, limit uint8) {
 		c.leaves = c.leaves[:0]
 		for s, n := range count {
 			if n > 0 {
-				c.leaves = append(c.leaves, uint64(max(n, floor))<<16|uint64(s)) //nolint:gosec // a symbol
+				c.leaves = append(c.leaves, uint64(max(n, floor))<<16|uint64(s))
 			}
 		}
 		slices.Sort(c.leaves)

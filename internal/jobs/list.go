@@ -127,7 +127,7 @@ func (s *Store) ownerQuery(q List, now time.Time) *dynamodb.QueryInput {
 		ExpressionAttributeNames:  names(expression),
 		ExpressionAttributeValues: v.marshal(),
 		ScanIndexForward:          aws.Bool(false),
-		Limit:                     aws.Int32(int32(limit)), //nolint:gosec // at most MaxPage + 1
+		Limit:                     aws.Int32(int32(limit)),
 	}
 	input.ExpressionAttributeNames["#owner"] = "owner"
 	if q.After != nil {

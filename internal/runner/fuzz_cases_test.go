@@ -87,7 +87,7 @@ var fuzzKinds = []kind{
 // randomValues are values of types that have many, beside those of the kind.
 var randomValues = map[string]func(*rand.Rand) string{
 	"int":          func(r *rand.Rand) string { return fmt.Sprint(int32(r.Uint32()) >> r.IntN(32)) },
-	"bigint":       func(r *rand.Rand) string { return fmt.Sprint(int64(r.Uint64()) >> r.IntN(64)) }, //nolint:gosec // any bits
+	"bigint":       func(r *rand.Rand) string { return fmt.Sprint(int64(r.Uint64()) >> r.IntN(64)) },
 	"numeric":      randomNumeric,
 	"numeric(9,3)": func(r *rand.Rand) string { return fmt.Sprintf("%d.%03d", r.IntN(1999)-999, r.IntN(1000)) },
 	"amount":       func(r *rand.Rand) string { return fmt.Sprintf("%d.%04d", r.IntN(1<<r.IntN(30)+1), r.IntN(10000)) },
@@ -169,7 +169,7 @@ var (
 )
 
 func newFuzzCase(seed uint64) fuzzCase {
-	r := rand.New(rand.NewPCG(seed, 5)) //nolint:gosec // a test's cases
+	r := rand.New(rand.NewPCG(seed, 5))
 	c := fuzzCase{
 		seed: seed, rows: r.IntN([]int{1, 3, 100, 400, 4000}[r.IntN(5)]), shuffled: r.IntN(2) == 0, key: keys[r.IntN(len(keys))],
 		format: fuzzFormat(r), connections: 1 + r.IntN(4), cuts: r.IntN(6),

@@ -212,7 +212,7 @@ func message(r io.Reader) (kind byte, body []byte, err error) {
 }
 
 func writeMessage(w io.Writer, kind byte, body []byte) error {
-	head := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(body)+4)) //nolint:gosec // message bounds it
+	head := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(body)+4))
 	_, err := w.Write(append(head, body...))
 	return err
 }

@@ -6,9 +6,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"strconv"
+	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -16,20 +19,75 @@ import (
 	"csvexport/internal/export"
 )
 
-// DatabaseURL returns the given connection URL, or where that is empty the one
-// in the secret arn, which holds a connection in the JSON form that RDS writes
-// (Secrets Manager User Guide, "JSON structure of secrets").
-func DatabaseURL(ctx context.Context, cfg aws.Config, given, arn string) (string, error) {
+const (
+	// keepFor is how long a secret is used without looking for a newer one.
+	keepFor = 5 * time.Minute
+	// readEvery is how often it is read at most, also when Postgres refuses it.
+	readEvery = 5 * time.Second
+	// readTimeout bounds a read, retries included.
+	readTimeout = 5 * time.Second
+)
+
+// Database is where the functions learn the database's address.
+type Database struct {
+	client *secretsmanager.Client
+	arn    string
+
+	mu     sync.Mutex // held during a read, so that all who ask wait for one
+	url    string
+	readAt time.Time // of the last try
+}
+
+// NewDatabase returns the address at the given connection URL, or where that is
+// empty the one in the secret arn, which holds a connection in the JSON form
+// that RDS writes (Secrets Manager User Guide, "JSON structure of secrets").
+// It reads nothing yet.
+func NewDatabase(cfg aws.Config, given, arn string) *Database {
 	if given != "" {
-		return given, nil
+		return &Database{url: given}
 	}
-	out, err := secretsmanager.NewFromConfig(cfg).GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &arn})
-	if err != nil {
-		return "", &export.Error{
-			Code: export.SourceUnreachable, Message: "The database's secret can't be read.", Err: fmt.Errorf("read secret %s: %w", arn, err),
+	return &Database{client: secretsmanager.NewFromConfig(cfg), arn: arn}
+}
+
+// URL returns the database's connection URL. A secret is kept for a while; when
+// fresh, it is read anew, unless it was just now. As long as it can't be read,
+// the last one is good. The error's code is SourceUnreachable.
+func (d *Database) URL(ctx context.Context, fresh bool) (string, error) {
+	if d.client == nil {
+		return d.url, nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	age := time.Since(d.readAt)
+	if d.url != "" && (age < readEvery || !fresh && age < keepFor) {
+		return d.url, nil
+	}
+	read, err := d.read(ctx)
+	d.readAt = time.Now()
+	switch {
+	case err == nil:
+		d.url = read
+	case d.url != "":
+		slog.WarnContext(ctx, "the database's secret can't be read; the last one is used", "error", err)
+	default:
+		return "", err
+	}
+	return d.url, nil
+}
+
+func (d *Database) read(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	out, err := d.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &d.arn})
+	if err == nil {
+		var address string
+		if address, err = databaseURL(aws.ToString(out.SecretString)); err == nil {
+			return address, nil
 		}
 	}
-	return databaseURL(aws.ToString(out.SecretString))
+	return "", &export.Error{
+		Code: export.SourceUnreachable, Message: "The database's secret can't be read.", Err: fmt.Errorf("read secret %s: %w", d.arn, err),
+	}
 }
 
 func databaseURL(secret string) (string, error) {

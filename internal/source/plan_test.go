@@ -38,7 +38,7 @@ func TestDivide(t *testing.T) {
 		r.leaves = append(r.leaves, leaf{oid: 2, relation: dataset.Relation{Name: "second"}, blocks: 1536 * 20, bytes: rangeBytes * 20, heap: true, readable: true})
 	})
 	shuffled := samplesOf(200, 1)
-	rand.New(rand.NewPCG(1, 2)).Shuffle(len(shuffled), func(i, j int) { //nolint:gosec // a test's order
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(shuffled), func(i, j int) {
 		shuffled[i].block, shuffled[j].block = shuffled[j].block, shuffled[i].block
 	})
 	nearly := samplesOf(200, 1)
@@ -125,11 +125,11 @@ func wantWhole(t *testing.T, rel relation, ranges []Range) {
 // However the pages are spread over the leaves, and however many ranges are
 // wanted: each page is in one range.
 func TestBlockRanges_atRandom(t *testing.T) {
-	random := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // a test's numbers
+	random := rand.New(rand.NewPCG(3, 4))
 	for range 2000 {
 		rel := relation{kind: partitionedTable}
 		for i := range 1 + random.IntN(5) {
-			l := leaf{oid: uint32(i), relation: dataset.Relation{Name: fmt.Sprint("leaf ", i)}} //nolint:gosec // 0 to 4
+			l := leaf{oid: uint32(i), relation: dataset.Relation{Name: fmt.Sprint("leaf ", i)}}
 			if random.IntN(4) > 0 {
 				l.blocks = random.Int64N(1 << random.IntN(20))
 			}

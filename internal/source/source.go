@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strconv"
 	"time"
 
@@ -36,25 +35,32 @@ const (
 
 // Source is a Postgres server that rows are read from.
 type Source struct {
-	config     *pgx.ConnConfig
+	address    Address
+	tls        TLS
 	stallAfter time.Duration // the constant, but in a test
 }
 
 // New returns the source at a connection URL (or keyword/value string, as
-// libpq takes it). It doesn't connect.
+// libpq takes it) that never changes. It doesn't connect.
 func New(url string) (*Source, error) {
-	config, err := pgx.ParseConfig(url)
+	s := NewAt(func(context.Context, bool) (string, error) { return url, nil }, TLS{})
+	err := s.Ready(context.Background())
+	return s, err
+}
+
+// NewAt returns the source at an address that may change. It doesn't connect.
+func NewAt(address Address, tls TLS) *Source {
+	return &Source{address: address, tls: tls, stallAfter: stallAfter}
+}
+
+// Ready asks for the address and checks it. It doesn't connect.
+func (s *Source) Ready(ctx context.Context) error {
+	url, err := s.address(ctx, false)
 	if err != nil {
-		return nil, fmt.Errorf("database URL: %w", err) // pgx leaves the password out
+		return err
 	}
-	config.ConnectTimeout = connectTimeout
-	config.DialFunc = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
-		Enable: true, Idle: 5 * time.Second, Interval: 5 * time.Second, Count: 3,
-	}}).DialContext
-	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
-		return pgproto3.NewFrontend(bufio.NewReaderSize(r, readBuffer), w)
-	}
-	return &Source{config: config, stallAfter: stallAfter}, nil
+	_, err = s.tls.config(url)
+	return err
 }
 
 // session names the connections of an export's attempt for the server's
@@ -65,15 +71,20 @@ func session(id string, attempt int) string {
 
 func sessionPrefix(id string) string { return "csvexport " + id + "/" }
 
+// connect opens a connection. When the server refuses the login, the address
+// is asked for anew: the password may have been changed.
 func (s *Source) connect(ctx context.Context, name string) (*pgx.Conn, error) {
-	config := s.config.Copy()
-	config.DialFunc = s.dial
-	// All that poolers take; see settings.
-	config.RuntimeParams["application_name"] = name
-	config.RuntimeParams["client_encoding"] = "UTF8"
-	// Statements run once; preparing them would cost a round trip each.
-	config.DefaultQueryExecMode = pgx.QueryExecModeExec
-	conn, err := pgx.ConnectConfig(ctx, config)
+	url, err := s.address(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := s.connectTo(ctx, url, name)
+	if loginRefused(err) {
+		again, addressErr := s.address(ctx, true)
+		if addressErr == nil && again != url {
+			conn, err = s.connectTo(ctx, again, name)
+		}
+	}
 	if err != nil {
 		return nil, translate(ctx, "connect to the database", err)
 	}
@@ -82,6 +93,31 @@ func (s *Source) connect(ctx context.Context, name string) (*pgx.Conn, error) {
 		return nil, translate(ctx, "connect to the database", err)
 	}
 	return conn, nil
+}
+
+func (s *Source) connectTo(ctx context.Context, url, name string) (*pgx.Conn, error) {
+	config, err := s.tls.config(url)
+	if err != nil {
+		return nil, err
+	}
+	config.ConnectTimeout = connectTimeout
+	config.DialFunc = s.dial
+	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		return pgproto3.NewFrontend(bufio.NewReaderSize(r, readBuffer), w)
+	}
+	// All that poolers take; see settings.
+	config.RuntimeParams["application_name"] = name
+	config.RuntimeParams["client_encoding"] = "UTF8"
+	// Statements run once; preparing them would cost a round trip each.
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	return pgx.ConnectConfig(ctx, config)
+}
+
+// loginRefused reports whether the server knows no such role or password
+// (PostgreSQL manual, appendix A, class 28).
+func loginRefused(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pgErr.Code == "28P01" || pgErr.Code == "28000")
 }
 
 // Ping asks whether the database accepts a connection and answers on it.

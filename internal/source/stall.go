@@ -62,10 +62,9 @@ func setBackend(conn *pgx.Conn, pid uint32) {
 	under.(*wire).backend.Store(pid)
 }
 
-// dial connects as config's own DialFunc does, to a wire that is watched until
-// it is closed.
+// dial connects to a wire that is watched until it is closed.
 func (s *Source) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	conn, err := s.config.DialFunc(ctx, network, address)
+	conn, err := dialer.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}

@@ -23,17 +23,22 @@ func databaseFaults() []fault {
 				inCopy(t, 2, func(string) { t.toxic("reset", `"type":"reset_peer","attributes":{"timeout":0}`, 2*time.Second) })
 			}},
 			{name: "connections swallowed", alone: true, run: func(t *trial) {
-				inCopy(t, 2, func(string) { t.toxic("hole", `"type":"timeout","attributes":{"timeout":0}`, 0) })
+				// For longer than it takes to notice: 30 s of silence, and a question that isn't answered.
+				inCopy(t, 0, func(string) { t.toxic("hole", `"type":"timeout","attributes":{"timeout":0}`, 50*time.Second) })
+				if t.attempts < 2 {
+					t.errorf("completed by the first attempt")
+				}
 			}},
 		}},
 		{9, "statement_timeout, recovery conflict", []point{
 			{name: "each time", run: func(t *trial) {
 				id := t.create("f9always")
+				t.wait("the first attempt has failed", reachTime, func() bool { s := t.status(id); return s.Attempts == 1 && s.Phase == "queued" })
+				t.strike()
 				s := t.end(id, "failed", 5)
 				if s.ErrorCode != "attempts_exhausted" || !strings.Contains(s.Error, "The database ended the export's query.") {
 					t.errorf("the export failed by %s: %s", s.ErrorCode, s.Error)
 				}
-				t.strike()
 			}},
 			{name: "once", run: func(t *trial) {
 				id := t.create("f9once")
@@ -71,15 +76,13 @@ func inCopy(t *trial, attempts int, happen func(id string)) {
 }
 
 // toxic spoils all connections to the database: those that there are, and those
-// that are made before it ends, which is after a time, or with the trial.
+// that are made before it ends.
 func (t *trial) toxic(name, definition string, lasts time.Duration) {
 	_, err := t.database.Toxics.AddToxicJson(strings.NewReader(`{"name":"` + name + `","stream":"downstream","toxicity":1,` + definition + `}`))
 	t.must(err)
 	remove := func() { _ = t.database.Toxics.RemoveToxic(t.ctx, name) } // it may be gone
 	t.after(remove)
-	if lasts > 0 {
-		time.AfterFunc(lasts, remove)
-	}
+	time.AfterFunc(lasts, remove)
 }
 
 // changed has the database change under an export that waits.

@@ -62,7 +62,7 @@ func (s *Suite) Run(ctx context.Context, only []int, atOnce int, out io.Writer) 
 	var mu sync.Mutex
 	outcomes := map[string]outcome{}
 	run := func(f fault, p point) {
-		o := s.try(ctx, p)
+		o := s.try(ctx, pointTimeout, p.run)
 		mu.Lock()
 		defer mu.Unlock()
 		outcomes[key(f, p)] = o

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -18,17 +19,26 @@ const worker = "run-export"
 // pid is the process that made a call: the one that holds the connection.
 // Linux tells by the connection's inode (proc(5), /proc/net/tcp).
 func (t *trial) pid(c wire.Call) int {
+	pid, err := t.caller(t.ctx, c)
+	t.must(err)
+	return pid
+}
+
+func (s *Suite) caller(ctx context.Context, c wire.Call) (int, error) {
 	inode, err := inodeOf(c.Address)
-	t.must(err)
-	processes, err := invariants.Processes(t.ctx, t.stack.State)
-	t.must(err)
+	if err != nil {
+		return 0, err
+	}
+	processes, err := invariants.Processes(ctx, s.stack.State)
+	if err != nil {
+		return 0, err
+	}
 	for _, p := range processes {
 		if holds(p.PID, inode) {
-			return p.PID
+			return p.PID, nil
 		}
 	}
-	t.fatalf("no function's process holds the connection of %s", c.Operation)
-	return 0
+	return 0, fmt.Errorf("no function's process holds the connection of %s", c.Operation)
 }
 
 // inodeOf is the inode of the socket that is bound to a loopback address.

@@ -60,8 +60,13 @@ func Datasets() string {
 	for _, name := range append([]string{table, smallTable, "f9always", "f9once"}, copies...) {
 		text += "  - name: " + name + "\n    relation: public." + name + "\n    key: [id]\n    columns:\n"
 		for _, column := range [][2]string{
-			{"id", "integer"}, {"name", "varchar(255)"}, {"email", "varchar(255)"}, {"signup_date", "timestamptz"},
-			{"country_code", "char(2)"}, {"subscription_tier", "varchar(50)"}, {"lifetime_value", `"numeric(10,2)"`},
+			{"id", "integer"},
+			{"name", "varchar(255)"},
+			{"email", "varchar(255)"},
+			{"signup_date", "timestamptz"},
+			{"country_code", "char(2)"},
+			{"subscription_tier", "varchar(50)"},
+			{"lifetime_value", `"numeric(10,2)"`},
 		} {
 			text += "      - { name: " + column[0] + ", type: " + column[1] + " }\n"
 		}

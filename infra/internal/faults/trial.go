@@ -36,20 +36,20 @@ type trial struct {
 	trace   string // of the trial's requests: 32 hex digits
 	token   string // of the trial's own owner
 
-	mu        sync.Mutex
-	problems  []string
-	struck    time.Time // zero until the fault has
-	attempts  int       // the most of an export
-	done      time.Time // when the last export was
-	content   map[string]invariants.Content // by export
+	mu       sync.Mutex
+	problems []string
+	struck   time.Time                     // zero until the fault has
+	attempts int                           // the most of an export
+	done     time.Time                     // when the last export was
+	content  map[string]invariants.Content // by export
 }
 
 // ended is what a trial panics with.
 type ended struct{}
 
-// try runs a point.
-func (s *Suite) try(ctx context.Context, p point) outcome {
-	ctx, cancel := context.WithTimeout(ctx, pointTimeout)
+// try runs a point, and looks at what it leaves.
+func (s *Suite) try(ctx context.Context, within time.Duration, run func(t *trial)) outcome {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	t := &trial{Suite: s, ctx: ctx, trace: strings.ReplaceAll(uuid.NewString(), "-", ""), content: map[string]invariants.Content{}}
 	func() {
@@ -64,7 +64,7 @@ func (s *Suite) try(ctx context.Context, p point) outcome {
 		var err error
 		t.token, err = s.Token(t.trace)
 		t.must(err)
-		p.run(t)
+		run(t)
 		t.check()
 	}()
 	if len(t.problems) == 0 && t.struck.IsZero() {

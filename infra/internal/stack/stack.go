@@ -48,6 +48,13 @@ type Config struct {
 	RequestsOnly      bool // no message is delivered and no schedule fires
 }
 
+func (cfg Config) interceptDatabase(url string) (string, error) {
+	if cfg.InterceptDatabase == nil {
+		return url, nil
+	}
+	return cfg.InterceptDatabase(url)
+}
+
 // Stack is a running stack.
 type Stack struct {
 	State State
@@ -85,10 +92,8 @@ func Start(ctx context.Context, f *Folder, cfg Config) (_ *Stack, err error) {
 	if own := s.servers.Postgres; own != nil {
 		database, reader = own.URL, own.ReaderURL
 	}
-	if cfg.InterceptDatabase != nil {
-		if reader, err = cfg.InterceptDatabase(reader); err != nil {
-			return nil, err
-		}
+	if reader, err = cfg.interceptDatabase(reader); err != nil {
+		return nil, err
 	}
 	endpoints := s.servers.Endpoints
 	declared, err := f.load(endpoints, reader, cfg)

@@ -1,0 +1,45 @@
+// Package database opens the source of rows as a function's settings say: where
+// it is, how the connection is protected, and where its secret is kept.
+package database
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"csvexport/internal/config"
+	"csvexport/internal/s3file"
+	"csvexport/internal/secret"
+	"csvexport/internal/source"
+)
+
+// Open returns the source. It reads the file of certificates, if there is one,
+// but no secret yet, and doesn't connect.
+func Open(ctx context.Context, aws aws.Config, cfg config.Config) (*source.Source, error) {
+	protection := source.TLS{ByURL: cfg.DatabaseTLS == config.ByURL}
+	if cfg.DatabaseCA != "" {
+		pem, err := read(ctx, cfg.DatabaseCA)
+		if err != nil {
+			return nil, fmt.Errorf("DATABASE_CA: %w", err)
+		}
+		protection.Roots = x509.NewCertPool()
+		if !protection.Roots.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("DATABASE_CA: %s holds no certificate in PEM form", cfg.DatabaseCA)
+		}
+	}
+	return source.NewAt(secret.NewDatabase(aws, cfg.DatabaseURL, cfg.DatabaseSecretARN).URL, protection), nil
+}
+
+// read reads a file, or an object named s3://BUCKET/KEY.
+func read(ctx context.Context, place string) ([]byte, error) {
+	object, inS3 := strings.CutPrefix(place, "s3://")
+	if !inS3 {
+		return os.ReadFile(place)
+	}
+	bucket, key, _ := strings.Cut(object, "/")
+	return s3file.Read(ctx, bucket, key)
+}

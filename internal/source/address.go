@@ -1,0 +1,99 @@
+package source
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	neturl "net/url"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"csvexport/internal/export"
+)
+
+// Address tells the connection URL of the database. When fresh, one that was
+// kept won't do: the server has just refused the login in it. The error's code
+// is SourceUnreachable when the address can't be had now.
+type Address func(ctx context.Context, fresh bool) (url string, err error)
+
+// TLS says how a connection is protected. The zero value asks for verify-full,
+// against the roots that the system trusts, of every server that isn't on
+// loopback: the connection is encrypted, and the server is who its URL says
+// (PostgreSQL manual, "SSL Support").
+type TLS struct {
+	Roots *x509.CertPool // trusted instead of the system's; nil: those, or the URL's sslrootcert
+	ByURL bool           // the URL's sslmode is all that is asked for
+}
+
+// dialer notices a peer that is gone within 20 s.
+var dialer = net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
+	Enable: true, Idle: 5 * time.Second, Interval: 5 * time.Second, Count: 3,
+}}
+
+// config is the configuration of a connection to url. The error tells what to
+// change, and no password.
+func (t TLS) config(url string) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(url)
+	if err == nil && !t.ByURL && !verifies(config) {
+		if strings.Contains(url, "sslmode") {
+			return nil, &export.Error{
+				Code: export.SourceRejected, Message: "The service's connection to the database isn't set up safely.",
+				Err: errors.New("the database URL's sslmode doesn't prove who the server is: use verify-full, or have DATABASE_TLS say url"),
+			}
+		}
+		config, err = pgx.ParseConfig(verifyFull(url))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("database URL: %w", err) // pgx leaves the password out
+	}
+	if t.Roots != nil {
+		if config.TLSConfig != nil {
+			config.TLSConfig.RootCAs = t.Roots
+		}
+		for _, f := range config.Fallbacks {
+			if f.TLSConfig != nil {
+				f.TLSConfig.RootCAs = t.Roots
+			}
+		}
+	}
+	return config, nil
+}
+
+// verifies reports whether every way of the configuration ends at loopback or
+// at a server whose name is proven.
+func verifies(config *pgx.ConnConfig) bool {
+	safe := config.TLSConfig != nil && !config.TLSConfig.InsecureSkipVerify
+	if !safe && !loopback(config.Host) {
+		return false
+	}
+	for _, f := range config.Fallbacks {
+		safe := f.TLSConfig != nil && !f.TLSConfig.InsecureSkipVerify
+		if !safe && !loopback(f.Host) {
+			return false
+		}
+	}
+	return true
+}
+
+// loopback reports whether a host is this machine: by its address, its name,
+// or as a folder of sockets.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback() || host == "localhost" || strings.HasPrefix(host, "/")
+}
+
+// verifyFull is url with an sslmode that it doesn't have.
+func verifyFull(url string) string {
+	u, err := neturl.Parse(url)
+	if err != nil || u.Scheme == "" {
+		return url + " sslmode=verify-full"
+	}
+	query := u.Query()
+	query.Set("sslmode", "verify-full")
+	u.RawQuery = query.Encode()
+	return u.String()
+}
