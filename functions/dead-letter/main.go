@@ -14,6 +14,7 @@ import (
 	"csvexport/internal/config"
 	"csvexport/internal/function"
 	"csvexport/internal/jobs"
+	"csvexport/internal/metrics"
 	"csvexport/internal/publish"
 	"csvexport/internal/queue"
 	"csvexport/internal/sweeper"
@@ -49,10 +50,12 @@ func handler(s *sweeper.Sweeper) func(context.Context, events.SQSEvent) (events.
 			m, err := queue.Decode(record.Body)
 			if err != nil {
 				log.ErrorContext(ctx, "dead letter dropped: it can't be understood", "error", err, "body", record.Body[:min(len(record.Body), maxBody)])
+				metrics.Emit(ctx, log, metrics.Count(metrics.DeadLetters))
 				continue
 			}
 			log = log.With("exportId", m.ExportID, "traceparent", m.Traceparent)
 			log.ErrorContext(ctx, "dead letter")
+			metrics.Emit(ctx, log, metrics.Count(metrics.DeadLetters))
 			if err := s.Repair(ctx, m.ExportID); err != nil {
 				log.ErrorContext(ctx, "export of a dead letter not repaired", "error", err)
 				answer.BatchItemFailures = append(answer.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: record.MessageId})

@@ -34,7 +34,7 @@ func atoi(t *testing.T, text []byte) int {
 func TestExport(t *testing.T) {
 	shared.seed(t, smallRows)
 	before := time.Now().Add(-time.Second)
-	accepted := shared.request(t, http.MethodPost, "/exports/csv", "")
+	accepted := shared.request(t, http.MethodPost, "/exports/csv", "", "Traceparent: "+callersTrace)
 	created := decodeStatus(t, accepted, http.StatusAccepted)
 	if !uuidV7.MatchString(created.ExportID) {
 		t.Errorf("exportId %q, want a UUIDv7", created.ExportID)
@@ -58,6 +58,7 @@ func TestExport(t *testing.T) {
 	}
 	shared.checkNothingLeft(t, done.ExportID)
 	shared.checkItems(t, done, head.Metadata)
+	shared.checkTrace(t, done)
 }
 
 // checkCompleted checks the fields of a completed export that its file says

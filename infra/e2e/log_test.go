@@ -54,3 +54,35 @@ func (l *local) logged(t *testing.T, message, id string) time.Time {
 	}
 	return time.Time{}
 }
+
+// callersTrace is a caller's own (W3C Trace Context, "Traceparent header").
+const callersTrace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+// checkTrace looks for what run-export's log must tell of a completed export:
+// each line about it has the caller's trace and the invocation, those from the
+// claim on its attempt and fence, and one is CloudWatch's to count its rows by.
+func (l *local) checkTrace(t *testing.T, s status) {
+	t.Helper()
+	var lines, counted int
+	for _, text := range l.logs(t, "run-export") {
+		var line struct {
+			Msg, ExportID, Traceparent, LambdaRequestID, Stack string
+			Attempt, Fence                                     int
+			Rows                                               *int
+			AWS                                                *struct{ Timestamp int64 } `json:"_aws"`
+		}
+		if json.Unmarshal(text, &line) != nil || line.ExportID != s.ExportID {
+			continue
+		}
+		lines++
+		if line.Traceparent != callersTrace || line.LambdaRequestID == "" || line.Stack == "" || line.Attempt != 1 || line.Fence != 1 {
+			t.Errorf("the line doesn't say whose it is: %s", text)
+		}
+		if line.Rows != nil && line.AWS != nil {
+			counted += *line.Rows
+		}
+	}
+	if lines < 3 || counted != *s.Progress.TotalRows {
+		t.Errorf("%d lines about the export, and %d rows counted, want some and %d", lines, counted, *s.Progress.TotalRows)
+	}
+}

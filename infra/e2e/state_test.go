@@ -97,7 +97,7 @@ func (l *local) checkItems(t *testing.T, s status, metadata map[string]string) {
 		"startedAt": s.StartedAt.Format(milliseconds), "completedAt": s.CompletedAt.Format(milliseconds),
 		"expiresAt": expires, "dueShard": "0", "dueAt": expires, "ttl": ttl,
 		// Values that only the service knows.
-		"token": job["token"], "datasetFingerprint": job["datasetFingerprint"],
+		"token": job["token"], "datasetFingerprint": job["datasetFingerprint"], "traceparent": job["traceparent"],
 	}
 	if diff := cmp.Diff(want, job); diff != "" {
 		t.Errorf("job item (-want +got):\n%s", diff)

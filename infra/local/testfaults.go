@@ -54,7 +54,7 @@ func testFaults(ctx context.Context, opt options, stdout, stderr io.Writer) erro
 func soak(ctx context.Context, opt options, stdout, stderr io.Writer) error {
 	fmt.Fprintf(stderr, "seed %d\n", opt.seed)
 	return onFaultyStack(ctx, opt, soakWorkers, stderr, func(suite *faults.Suite) error {
-		well := suite.Soak(ctx, time.Duration(opt.minutes)*time.Minute, uint64(opt.seed), stdout)
+		well := suite.Soak(ctx, time.Duration(opt.minutes)*time.Minute, uint64(opt.seed), stdout) //nolint:gosec // any number will do
 		left, err := suite.Final(ctx)
 		for _, violation := range left {
 			fmt.Fprintln(stdout, "at the end:", violation)

@@ -9,6 +9,7 @@ import (
 	"csvexport/internal/bucket"
 	"csvexport/internal/export"
 	"csvexport/internal/jobs"
+	"csvexport/internal/metrics"
 )
 
 // deleteTries bounds how often a delete looks again at an export that changes
@@ -66,7 +67,9 @@ func (h *DeleteExport) end(ctx context.Context, e export.Export) error {
 		if err := h.Jobs.Cancel(ctx, e, time.Now(), h.FileTTL); err != nil {
 			return err
 		}
-		slog.InfoContext(ctx, "export cancelled", "exportId", e.ID, "phase", e.Phase, "attempt", e.Attempt)
+		log := slog.With("exportId", e.ID, "phase", e.Phase, "attempt", e.Attempt, "traceparent", e.Traceparent)
+		log.InfoContext(ctx, "export cancelled")
+		metrics.Emit(ctx, log, metrics.Count(metrics.Cancelled))
 		return nil
 	case export.Completed:
 		if err := h.Jobs.Delete(ctx, e, time.Now()); err != nil {

@@ -40,6 +40,7 @@ type Config struct {
 	MaxActiveExports    int        `env:"MAX_ACTIVE_EXPORTS" envDefault:"20"`
 	MaxCreatesPerMinute int        `env:"MAX_CREATES_PER_MINUTE" envDefault:"60"`
 	LogLevel            slog.Level `env:"LOG_LEVEL" envDefault:"info"`
+	StackName           string     `env:"STACK_NAME" envDefault:"local"`
 
 	AuthMode       AuthMode `env:"AUTH_MODE" envDefault:"jwt"`
 	AuthIssuer     string   `env:"AUTH_ISSUER"`
@@ -174,16 +175,19 @@ func (c Config) check() []error {
 	return problems
 }
 
-// Logger returns the function's log: one JSON object a line.
+// Logger returns the function's log: one JSON object a line, each with the
+// stack's name.
 func (c Config) Logger(w io.Writer) *slog.Logger {
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.LogLevel, ReplaceAttr: nameLevel}))
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.LogLevel, ReplaceAttr: nameLevel})).With("stack", c.StackName)
 }
 
-// nameLevel calls what is above the level of errors an audit: it is no error,
-// and told whatever the log's level is.
+// levels are above that of errors, and none: they are told whatever the log's
+// level is. See api's audit and package metrics.
+var levels = map[slog.Level]string{slog.LevelError + 4: "AUDIT", slog.LevelError + 8: "METRIC"}
+
 func nameLevel(groups []string, a slog.Attr) slog.Attr {
-	if level, ok := a.Value.Any().(slog.Level); ok && len(groups) == 0 && a.Key == slog.LevelKey && level > slog.LevelError {
-		a.Value = slog.StringValue("AUDIT")
+	if level, ok := a.Value.Any().(slog.Level); ok && len(groups) == 0 && a.Key == slog.LevelKey && levels[level] != "" {
+		a.Value = slog.StringValue(levels[level])
 	}
 	return a
 }

@@ -32,6 +32,8 @@ type Export struct {
 	Token string
 	// DatasetFingerprint identifies the dataset's definition at creation.
 	DatasetFingerprint string
+	// Traceparent is the trace of the request (W3C Trace Context).
+	Traceparent string
 
 	Status Status
 	Phase  Phase // empty unless Status is Processing

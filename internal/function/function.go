@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambdacontext"
 
 	"csvexport/internal/config"
 )
@@ -29,6 +30,27 @@ func load(ctx context.Context, getenv func(string) string, build func(context.Co
 	if err != nil {
 		return nil, err
 	}
-	slog.SetDefault(cfg.Logger(os.Stdout))
+	slog.SetDefault(slog.New(invocations{cfg.Logger(os.Stdout).Handler()}))
 	return build(ctx, cfg)
+}
+
+// invocations adds to each line of the log which invocation wrote it.
+type invocations struct{ slog.Handler }
+
+// Handle implements slog.Handler.
+func (h invocations) Handle(ctx context.Context, r slog.Record) error {
+	if lc, ok := lambdacontext.FromContext(ctx); ok {
+		r.AddAttrs(slog.String("lambdaRequestId", lc.AwsRequestID))
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs implements slog.Handler.
+func (h invocations) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return invocations{h.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements slog.Handler.
+func (h invocations) WithGroup(name string) slog.Handler {
+	return invocations{h.Handler.WithGroup(name)}
 }

@@ -49,6 +49,7 @@ type jobItem struct {
 	DatasetFingerprint string       `dynamodbav:"datasetFingerprint"`
 	Status             string       `dynamodbav:"status"`
 	Phase              string       `dynamodbav:"phase,omitempty"`
+	Traceparent        string       `dynamodbav:"traceparent,omitempty"`
 	Attempt            int          `dynamodbav:"attempt"`
 	Excused            int          `dynamodbav:"excused,omitempty"`
 	Sends              int          `dynamodbav:"sends"`
@@ -118,8 +119,8 @@ func newItems(e export.Export) (jobItem, runItem, error) {
 	job := jobItem{
 		PK: exportPK(e.ID), SK: jobSK, V: version,
 		ID: e.ID, Owner: e.Owner, Spec: string(spec), Token: e.Token,
-		DatasetFingerprint: e.DatasetFingerprint,
-		Status:             string(e.Status), Phase: string(e.Phase),
+		DatasetFingerprint: e.DatasetFingerprint, Traceparent: e.Traceparent,
+		Status: string(e.Status), Phase: string(e.Phase),
 		CreatedAt: formatTime(e.CreatedAt),
 		DueShard:  dueShard, DueAt: formatTime(e.DueAt), QueueShard: queueShard,
 	}
@@ -150,7 +151,7 @@ func decode(jobAV, runAV map[string]types.AttributeValue) (export.Export, error)
 		return export.Export{}, fmt.Errorf("job %s has version %d, this program knows %d", job.ID, job.V, version)
 	}
 	e := export.Export{
-		ID: job.ID, Owner: job.Owner, Token: job.Token, DatasetFingerprint: job.DatasetFingerprint,
+		ID: job.ID, Owner: job.Owner, Token: job.Token, DatasetFingerprint: job.DatasetFingerprint, Traceparent: job.Traceparent,
 		Status: export.Status(job.Status), Phase: export.Phase(job.Phase),
 		Attempt: job.Attempt, Excused: job.Excused, Fence: run.Fence, Sends: job.Sends,
 		Progress: export.Progress{TotalRows: run.TotalRows, ProcessedRows: run.ProcessedRows, RowsPerSecond: run.RowsPerSecond},

@@ -164,6 +164,28 @@ func (s *Store) Ahead(ctx context.Context, e export.Export) (int, error) {
 	return int(out.Count), nil
 }
 
+// OldestWaiting returns when the export was created that has waited longest for
+// a worker; the zero time if none waits. It reads an index, as Ahead does.
+func (s *Store) OldestWaiting(ctx context.Context) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	out, err := s.client.Query(ctx, &dynamodb.QueryInput{
+		TableName:                 &s.table,
+		IndexName:                 aws.String("by-queue"),
+		KeyConditionExpression:    aws.String("queueShard = :shard"),
+		ExpressionAttributeValues: values{":shard": queueShard}.marshal(),
+		Limit:                     aws.Int32(1),
+	})
+	if err != nil {
+		return time.Time{}, translate("look for the oldest waiting export", export.Conflict, err)
+	}
+	if len(out.Items) == 0 {
+		return time.Time{}, nil
+	}
+	oldest, err := decodePosition(out.Items[0])
+	return oldest.CreatedAt, err
+}
+
 func decodePosition(item map[string]types.AttributeValue) (Position, error) {
 	var at struct {
 		PK        string `dynamodbav:"pk"`

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	awsretry "github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -33,10 +35,26 @@ type Store struct {
 	table  string
 }
 
-// New returns the store in the named table.
+// New returns the store in the named table. Calls that DynamoDB throttles, or
+// fails at, are repeated until their time is over, which is short: with the few
+// tries and long pauses that the SDK has by itself, a minute in which half of
+// all calls are throttled would cost many exports an attempt.
 func New(cfg aws.Config, table string) *Store {
-	return &Store{client: dynamodb.NewFromConfig(cfg), table: table}
+	return &Store{table: table, client: dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) {
+		if cfg.RetryMaxAttempts > 0 { // somebody knows better
+			return
+		}
+		o.Retryer = awsretry.NewStandard(func(r *awsretry.StandardOptions) {
+			r.MaxAttempts, r.MaxBackoff = maxTries, maxPause
+			r.RateLimiter = ratelimit.None // the calls' own time bounds them
+		})
+	})}
 }
+
+const (
+	maxTries = 30
+	maxPause = 500 * time.Millisecond
+)
 
 // Get returns an export as it is now. The error is NotFound for an unknown
 // id, and for a record that has outlived its time: DynamoDB deletes late.
@@ -225,7 +243,7 @@ func retryBusy(ctx context.Context, write func(context.Context) error) error {
 // newPause is how long to wait between tries.
 func newPause() *backoff.ExponentialBackOff {
 	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval, pause.MaxInterval = 20*time.Millisecond, 500*time.Millisecond
+	pause.InitialInterval, pause.MaxInterval = 20*time.Millisecond, maxPause
 	return pause
 }
 

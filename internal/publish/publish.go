@@ -15,11 +15,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"csvexport/internal/bucket"
 	"csvexport/internal/export"
 	"csvexport/internal/jobs"
+	"csvexport/internal/metrics"
 )
 
 // Publisher commits finished files.
@@ -100,7 +102,10 @@ func (p *Publisher) Resume(ctx context.Context, e export.Export, dueAt time.Time
 	}
 	if code := export.CodeOf(err); err != nil && code.Permanent() {
 		failure := export.Failure{Code: code, Message: export.MessageOf(err)}
-		return errors.Join(err, p.Jobs.Fail(ctx, e, failure, time.Now(), p.FileTTL))
+		if failErr := p.Jobs.Fail(ctx, e, failure, time.Now(), p.FileTTL); failErr != nil {
+			return errors.Join(err, failErr)
+		}
+		metrics.Emit(ctx, logOf(e).With("code", code), metrics.Count(metrics.Failed))
 	}
 	return err
 }
@@ -152,5 +157,15 @@ func (p *Publisher) there(ctx context.Context, e export.Export) (bool, error) {
 // complete can't be called off: the file is there.
 func (p *Publisher) complete(ctx context.Context, e export.Export) error {
 	now := time.Now()
-	return p.Jobs.Complete(context.WithoutCancel(ctx), e, now, now.Add(p.FileTTL))
+	if err := p.Jobs.Complete(context.WithoutCancel(ctx), e, now, now.Add(p.FileTTL)); err != nil {
+		return err
+	}
+	metrics.Emit(ctx, logOf(e), metrics.Count(metrics.Completed),
+		metrics.Value{Name: metrics.Rows, Value: float64(e.Result.Rows)}, metrics.Value{Name: metrics.Bytes, Value: float64(e.Result.Bytes)},
+		metrics.Seconds(metrics.TotalSeconds, max(now.Sub(e.CreatedAt), 0)))
+	return nil
+}
+
+func logOf(e export.Export) *slog.Logger {
+	return slog.With("exportId", e.ID, "attempt", e.Attempt, "fence", e.Fence, "dataset", e.Spec.Dataset, "traceparent", e.Traceparent)
 }

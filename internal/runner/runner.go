@@ -18,6 +18,7 @@ import (
 	"csvexport/internal/dataset"
 	"csvexport/internal/export"
 	"csvexport/internal/jobs"
+	"csvexport/internal/metrics"
 	"csvexport/internal/publish"
 	"csvexport/internal/queue"
 	"csvexport/internal/source"
@@ -83,6 +84,9 @@ func (r *Runner) Run(ctx context.Context, m queue.Message) error {
 	}
 	log = log.With("attempt", e.Attempt, "fence", e.Fence)
 	log.InfoContext(ctx, "export claimed", "owner", e.Owner, "dataset", e.Spec.Dataset)
+	if e.Attempt == 1 {
+		metrics.Emit(ctx, log, metrics.Seconds(metrics.WaitSeconds, max(time.Since(e.CreatedAt), 0)))
+	}
 
 	began := time.Now()
 	result, err := r.attempt(ctx, log, e)
@@ -92,6 +96,7 @@ func (r *Runner) Run(ctx context.Context, m queue.Message) error {
 	}
 	log.InfoContext(ctx, "export completed", "rows", result.Rows, "bytes", result.Bytes,
 		"uncompressedBytes", result.UncompressedBytes, "seconds", time.Since(began).Seconds(), "key", result.Key)
+	metrics.Emit(ctx, log, metrics.Seconds(metrics.RunSeconds, time.Since(began)))
 	return nil
 }
 
@@ -103,7 +108,7 @@ func (r *Runner) settle(ctx context.Context, log *slog.Logger, e export.Export, 
 	case errors.Is(err, publish.ErrUnresolved):
 		log.ErrorContext(ctx, "commit not settled, left to the sweeper", "error", err)
 	case code == export.FenceLost:
-		log.WarnContext(ctx, "claim lost", "error", err)
+		r.lost(ctx, log, e, err)
 	case code.Permanent():
 		r.fail(ctx, log, e, err)
 	case code == export.SourceUnreachable && time.Since(e.CreatedAt) < export.ExcusedFor:
@@ -120,7 +125,19 @@ func (r *Runner) fail(ctx context.Context, log *slog.Logger, e export.Export, er
 	log.ErrorContext(ctx, "export failed", "code", failure.Code, "error", err)
 	if err := r.Jobs.Fail(ctx, e, failure, time.Now(), r.FileTTL); err != nil {
 		log.ErrorContext(ctx, "failure not recorded, left to the sweeper", "error", err)
+		return
 	}
+	metrics.Emit(ctx, log.With("code", failure.Code), metrics.Count(metrics.Failed))
+}
+
+// lost tells that the worker lost its claim: to a cancel, which is nothing to
+// worry about, or to another worker.
+func (r *Runner) lost(ctx context.Context, log *slog.Logger, e export.Export, err error) {
+	log.WarnContext(ctx, "claim lost", "error", err)
+	if now, getErr := r.Jobs.Get(ctx, e.ID); getErr == nil && now.Status == export.Cancelled {
+		return
+	}
+	metrics.Emit(ctx, log, metrics.Count(metrics.LeaseLosses))
 }
 
 // release leaves the export to a later attempt, by the given move, and sends a
@@ -133,6 +150,7 @@ func (r *Runner) release(ctx context.Context, log *slog.Logger, e export.Export,
 		log.ErrorContext(ctx, "export not released, left to the sweeper", "error", err)
 		return
 	}
+	metrics.Emit(ctx, log.With("code", export.CodeOf(err)), metrics.Count(metrics.Released))
 	if err := r.Queue.Send(ctx, e.Owner, m, delay); err != nil {
 		log.WarnContext(ctx, "message not sent, left to the sweeper", "error", err)
 	}

@@ -17,6 +17,7 @@ import (
 	"csvexport/internal/bucket"
 	"csvexport/internal/export"
 	"csvexport/internal/jobs"
+	"csvexport/internal/metrics"
 	"csvexport/internal/publish"
 	"csvexport/internal/queue"
 )
@@ -55,6 +56,7 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 		return err
 	}
 	var problems problems
+	problems.add("look for the oldest waiting export", s.watchQueue(ctx))
 	var repairs errgroup.Group
 	repairs.SetLimit(atOnce)
 	look := func(doing, id string, repair func(ctx context.Context, id string) error) {
@@ -74,6 +76,21 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 	_ = repairs.Wait() // they tell problems
 	problems.add("sweep", context.Cause(ctx))
 	return problems.err
+}
+
+// watchQueue tells for how long the oldest export has waited for a worker; 0
+// when none waits.
+func (s *Sweeper) watchQueue(ctx context.Context) error {
+	since, err := s.Jobs.OldestWaiting(ctx)
+	if err != nil {
+		return err
+	}
+	var age time.Duration
+	if !since.IsZero() {
+		age = max(time.Since(since), 0)
+	}
+	metrics.Emit(ctx, slog.Default(), metrics.Seconds(metrics.OldestWaiting, age))
+	return nil
 }
 
 // problems gathers the errors of repairs.
@@ -100,7 +117,7 @@ func (s *Sweeper) Repair(ctx context.Context, id string) error {
 		return ignore(err, export.NotFound)
 	}
 	now := time.Now()
-	log := slog.Default().With("exportId", id, "owner", e.Owner, "attempt", e.Attempt, "fence", e.Fence)
+	log := slog.Default().With("exportId", id, "owner", e.Owner, "attempt", e.Attempt, "fence", e.Fence, "traceparent", e.Traceparent)
 	switch {
 	case e.DueAt.IsZero() || e.DueAt.After(now):
 		return nil
@@ -127,6 +144,7 @@ func (s *Sweeper) reconcile(ctx context.Context, owner string) error {
 	drift, err := s.Jobs.Reconcile(ctx, owner, time.Now())
 	if err == nil && drift != 0 {
 		slog.WarnContext(ctx, "quota reconciled", "owner", owner, "tooHighBy", drift)
+		metrics.Emit(ctx, slog.With("owner", owner, "repair", "quota reconciled"), metrics.Count(metrics.Repairs))
 	}
 	return ignore(err, export.Conflict)
 }
@@ -136,6 +154,7 @@ func (s *Sweeper) reconcile(ctx context.Context, owner string) error {
 func (s *Sweeper) restart(ctx context.Context, log *slog.Logger, e export.Export, now time.Time) error {
 	if !e.Spent() {
 		log.InfoContext(ctx, "sent again", "phase", e.Phase, "sends", e.Sends+1)
+		metrics.Emit(ctx, log.With("repair", "sent again"), metrics.Count(metrics.Repairs))
 		return s.send(ctx, e, now)
 	}
 	e, err := s.Jobs.TakeOver(ctx, e, s.Worker, now)
@@ -143,9 +162,13 @@ func (s *Sweeper) restart(ctx context.Context, log *slog.Logger, e export.Export
 		return ignore(err, export.Conflict)
 	}
 	cause := export.Exhausted(export.Errorf(export.Internal, "The last attempt ended without a word."))
-	log.ErrorContext(ctx, "export failed", "code", cause.Code, "error", cause)
 	failure := export.Failure{Code: cause.Code, Message: cause.Message}
-	return ignore(s.Jobs.Fail(ctx, e, failure, now, s.Publisher.FileTTL), export.FenceLost)
+	if err := s.Jobs.Fail(ctx, e, failure, now, s.Publisher.FileTTL); err != nil {
+		return ignore(err, export.FenceLost)
+	}
+	log.ErrorContext(ctx, "export failed", "code", cause.Code, "error", cause)
+	metrics.Emit(ctx, log.With("repair", "attempts spent", "code", cause.Code), metrics.Count(metrics.Repairs), metrics.Count(metrics.Failed))
+	return nil
 }
 
 // clear removes what an export that is done must not have: uploads, and every
@@ -161,6 +184,9 @@ func (s *Sweeper) clear(ctx context.Context, log *slog.Logger, e export.Export, 
 		return err
 	}
 	log.InfoContext(ctx, "cleared", "status", e.Status, "uploads", uploads)
+	if uploads > 0 {
+		metrics.Emit(ctx, log, metrics.Value{Name: metrics.OrphanedUploads, Value: float64(uploads)})
+	}
 	var again time.Time
 	if quiet := e.CompletedAt.Add(workerLimit); now.Before(quiet) {
 		again = quiet
@@ -173,7 +199,7 @@ func (s *Sweeper) clear(ctx context.Context, log *slog.Logger, e export.Export, 
 // send sends an export to the queue anew and says when to look again. A
 // message too many is harmless; a missing one isn't, so it goes first.
 func (s *Sweeper) send(ctx context.Context, e export.Export, now time.Time) error {
-	if err := s.Queue.Send(ctx, e.Owner, queue.Message{ExportID: e.ID}, 0); err != nil {
+	if err := s.Queue.Send(ctx, e.Owner, queue.Message{ExportID: e.ID, Traceparent: e.Traceparent}, 0); err != nil {
 		return err
 	}
 	wait := min(minResend<<min(e.Sends, 10), maxResend)
@@ -187,6 +213,7 @@ func (s *Sweeper) resume(ctx context.Context, log *slog.Logger, e export.Export,
 		return ignore(err, export.Conflict)
 	}
 	log.InfoContext(ctx, "commit resumed", "fence", e.Fence)
+	metrics.Emit(ctx, log.With("repair", "commit resumed"), metrics.Count(metrics.Repairs))
 	if err := ignore(s.Publisher.Resume(ctx, e, now), export.FenceLost); err != nil {
 		return err
 	}

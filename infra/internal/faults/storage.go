@@ -69,7 +69,7 @@ func throttled(t *trial) {
 			return c.Service == wire.DynamoDB && c.Function == worker && time.Now().Before(until) && rand.IntN(2) == 0
 		}, wire.Refuse(http.StatusBadRequest, "ThrottlingException"), 0)
 		t.deliver(id)
-		t.end(id, "completed", 0)
+		t.end(id, "completed", 1)
 		if len(rule.Fired()) > 0 {
 			t.strike()
 		}

@@ -62,12 +62,13 @@ func (l *loader) resourceTypes() map[string]*resourceType {
 			build: l.buildBucket,
 		},
 		// What guards and watches the others in AWS means nothing here.
-		"AWS::CloudWatch::Alarm":  {absent: true},
-		"AWS::IAM::ManagedPolicy": {absent: true},
-		"AWS::IAM::Role":          {absent: true},
-		"AWS::Logs::LogGroup":     {absent: true},
-		"AWS::S3::BucketPolicy":   {absent: true},
-		"AWS::SQS::QueuePolicy":   {absent: true},
+		"AWS::CloudWatch::Alarm":     {absent: true},
+		"AWS::CloudWatch::Dashboard": {absent: true},
+		"AWS::IAM::ManagedPolicy":    {absent: true},
+		"AWS::IAM::Role":             {absent: true},
+		"AWS::Logs::LogGroup":        {absent: true},
+		"AWS::S3::BucketPolicy":      {absent: true},
+		"AWS::SQS::QueuePolicy":      {absent: true},
 	}
 }
 
