@@ -43,6 +43,7 @@ SCHEMATHESIS := $(TOOLS)/schemathesis
 POSTGRES := $(TOOLS)/postgres
 
 GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0
 UV_VERSION := 0.13.9
 
@@ -59,7 +60,7 @@ RACE = $(shell test "$$(go env CGO_ENABLED)" = 1 && echo -race)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo up down seed dataset test test-product test-infra race-detector test-api test-faults soak test-postgres test-poolers fuzz bench bench-api bench-start bench-memory lint lint-go lint-template verify build sam-build deploy fmt tidy lock clean $(LOCAL)
+.PHONY: help demo up down seed dataset test test-product test-infra race-detector test-api test-faults soak test-postgres test-poolers fuzz bench bench-api bench-start bench-memory lint lint-go lint-template lint-vulnerabilities verify build sam-build deploy fmt tidy lock clean $(LOCAL)
 
 help: ## List the targets and settings
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
@@ -149,7 +150,7 @@ bench-api: $(LOCAL) ## Measure the routes under load, and write the figures into
 bench-start: $(LOCAL) ## Measure cold starts, warm answers and sizes of all functions, and write the figures into docs/benchmarks.md
 	@$(LOCAL) bench-start -write docs/benchmarks.md
 
-lint: lint-go lint-template ## Check code and template
+lint: lint-go lint-template lint-vulnerabilities ## Check code, template and what is known of the modules
 
 lint-go: ## Check the Go code of both modules, their go.mod files and the CI script
 	@$(GOLANGCI_LINT) run ./...
@@ -160,6 +161,17 @@ lint-go: ## Check the Go code of both modules, their go.mod files and the CI scr
 
 lint-template: $(SAM)/complete ## Check template.yaml
 	@$(SAM_ENV) $(SAM)/bin/python -m samcli validate --lint
+
+# The status 3 is govulncheck's for something found. Without its database nothing was looked up, which is said and fails nothing: it may be out of reach for good.
+lint-vulnerabilities: ## Look for known vulnerabilities that the code of both modules can run into
+	@for module in . infra; do \
+		status=0; out=$$($(GOVULNCHECK) -C $$module ./... 2>&1) || status=$$?; \
+		case "$$status $$out" in \
+		0*) echo "vulnerabilities of $$module: none known" ;; \
+		*"fetching vulnerabilities"*) echo "vulnerabilities of $$module: NOT CHECKED, the database of vulnerabilities can't be reached" >&2 ;; \
+		*) printf '%s\n' "$$out" >&2; exit 1 ;; \
+		esac; \
+	done
 
 verify: ## What CI runs: lint, build, sam-build, test, test-api and test-faults
 	@for step in lint build sam-build test test-api test-faults; do \

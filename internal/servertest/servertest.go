@@ -214,11 +214,30 @@ func Lock(t testing.TB, url, table string) {
 // whose path is given.
 func Seed(t testing.TB, url, folder, name string, rows int) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), env(t, "TEST_PSQL"), "--no-psqlrc", "--dbname", url, "--set", fmt.Sprint("rows=", rows),
-		"--file", filepath.Join(folder, "generate-"+name+".sql"))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("seed %s: %v\n%s", name, err, out)
+	Script(t, url, filepath.Join(folder, "generate-"+name+".sql"), fmt.Sprint("rows=", rows))
+}
+
+// Script runs a script of psql with variables, given as name=value.
+func Script(t testing.TB, url, path string, variables ...string) {
+	t.Helper()
+	args := []string{"--no-psqlrc", "--dbname", url, "--file", path}
+	for _, v := range variables {
+		args = append(args, "--set", v)
 	}
+	if out, err := exec.CommandContext(t.Context(), env(t, "TEST_PSQL"), args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", path, err, out)
+	}
+}
+
+// Refused runs a statement that must fail, and returns what psql says.
+func Refused(t testing.TB, url, sql string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), env(t, "TEST_PSQL"), "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--dbname", url, "--command", sql)
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		t.Errorf("%s was not refused", sql)
+	}
+	return string(out)
 }
 
 // Users makes a users table of n rows, with NULLs and with names that are
