@@ -16,6 +16,8 @@ DATASET ?= users
 TABLE ?=
 ## SEED: number that test-api makes its requests of, and soak its disturbances
 SEED ?= 1
+## SEQUENCES: how many test-model runs
+SEQUENCES ?= 10000
 ## MINUTES: how long soak lasts
 MINUTES ?= 10
 ## FAULTS: numbers of the faults that test-faults makes, such as 1,14; empty: all
@@ -60,7 +62,7 @@ RACE = $(shell test "$$(go env CGO_ENABLED)" = 1 && echo -race)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo up down seed dataset test test-product test-infra race-detector test-api test-faults soak test-postgres test-poolers fuzz bench bench-api bench-start bench-memory lint lint-go lint-template lint-vulnerabilities verify build sam-build deploy fmt tidy lock clean $(LOCAL)
+.PHONY: help demo up down seed dataset test test-product test-infra race-detector test-api test-model test-faults soak test-postgres test-poolers fuzz bench bench-api bench-start bench-memory lint lint-go lint-template lint-vulnerabilities verify build sam-build deploy fmt tidy lock clean $(LOCAL)
 
 help: ## List the targets and settings
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
@@ -111,6 +113,10 @@ test-faults: $(LOCAL) ## Kill workers, lose requests and answers, spoil database
 
 soak: $(LOCAL) ## Disturb exports at random for MINUTES, and check what becomes of each
 	@$(LOCAL) soak -minutes $(MINUTES) -seed $(SEED)
+
+test-model: $(LOCAL) ## Run the state machine in SEQUENCES random interleavings of requests, crashes and losses
+	@$(LOCAL) run -- go test -count=1 -timeout 30m -run '^TestModel$$' ./internal/statemodel -rapid.checks=$(SEQUENCES)
+	@echo "model: $(SEQUENCES) sequences, nothing found"
 
 # What reads Postgres, without the long grids, which change the table under way, and what needs a feature of 18 to be slow.
 SOURCE_TESTS := ./internal/source ./internal/runner
@@ -173,8 +179,8 @@ lint-vulnerabilities: ## Look for known vulnerabilities that the code of both mo
 		esac; \
 	done
 
-verify: ## What CI runs: lint, build, sam-build, test, test-api and test-faults
-	@for step in lint build sam-build test test-api test-faults; do \
+verify: ## What CI runs: lint, build, sam-build, test, test-api, test-model and test-faults
+	@for step in lint build sam-build test test-api test-model test-faults; do \
 		start=$$(date +%s); \
 		$(MAKE) --no-print-directory $$step || { echo "verify: $$step failed" >&2; exit 1; }; \
 		echo "verify: $$step ok, $$(($$(date +%s) - start)) s"; \

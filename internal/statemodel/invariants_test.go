@@ -1,0 +1,114 @@
+package statemodel
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"csvexport/internal/export"
+	"csvexport/internal/sweeper"
+)
+
+// What must hold at every moment, whoever did what before.
+
+// state is what is looked at of an export's items.
+type state struct {
+	status, phase, key string
+	attempt, fence     int64
+}
+
+// moves are the only ones of a status (docs/design.md, "Transitions").
+var moves = map[string][]string{
+	"processing": {"completed", "failed", "cancelled"},
+	"completed":  {"expired", "deleted"},
+}
+
+func idOf(item record) string { return strings.TrimPrefix(text(item["pk"]), "export#") }
+
+func text(v value) string {
+	s, _ := v["S"].(string)
+	return s
+}
+
+func (w *world) state(id string) state {
+	items := w.services.table.items
+	job, run := items["export#"+id+" job"], items["export#"+id+" run"]
+	s := state{status: text(job["status"]), phase: text(job["phase"])}
+	s.attempt, _ = number(job["attempt"])
+	s.fence, _ = number(run["fence"])
+	if result, ok := job["result"]["M"].(map[string]any); ok {
+		if key, ok := result["key"].(map[string]any); ok {
+			s.key, _ = key["S"].(string)
+		}
+	}
+	return s
+}
+
+// look compares every export with what it was, and with what else there is.
+func (w *world) look() {
+	processing := int64(0)
+	for _, id := range w.exports {
+		was, now := w.seen[id], w.state(id)
+		w.seen[id] = now
+		if now.status == "processing" {
+			processing++
+		}
+		if was.status != "" && now.status != was.status && !slices.Contains(moves[was.status], now.status) {
+			w.fail("export %s went from %s to %s", id, was.status, now.status)
+		}
+		if now.attempt < was.attempt || now.fence < was.fence {
+			w.fail("export %s went back from %+v to %+v", id, was, now)
+		}
+		if w.cancelled[id] && now.status != "cancelled" {
+			w.fail("export %s was cancelled and is %s", id, now.status)
+		}
+		if now.status == "completed" {
+			if o, there := w.services.objects[now.key]; !there || o.size != len(content) || o.token != exportToken {
+				w.fail("export %s is completed and its object %s is %+v (there: %v)", id, now.key, o, there)
+			}
+		}
+	}
+	if active, _ := number(w.services.table.items["owner#"+owner+" quota"]["active"]); active != processing {
+		w.fail("%d exports aren't done, the quota says %d", processing, active)
+	}
+}
+
+// end has everybody crash, and lets sweeps and honest workers do their work:
+// then every export must be done, and nothing else be left.
+func (w *world) end() {
+	for _, a := range w.working() {
+		w.crash(a)
+	}
+	// Minute by minute until all are done, then until no request of a worker can be under way any more.
+	for minute := 0; minute < 40; minute++ {
+		if minute > 0 && !slices.ContainsFunc(w.exports, func(id string) bool { return w.seen[id].status == "processing" }) {
+			minute = max(minute, 38)
+			time.Sleep(25 * time.Minute)
+		}
+		time.Sleep(time.Minute)
+		sent := len(w.services.sent)
+		w.at("sweep", func(ctx context.Context, a *actor) {
+			s := &sweeper.Sweeper{Jobs: a.jobs, Queue: a.queue, Bucket: a.bucket, Publisher: a.publish, Worker: a.name}
+			if err := s.Sweep(ctx); err != nil {
+				w.fail("sweep: %v", err)
+			}
+		})
+		for _, id := range w.services.sent[sent:] {
+			w.at("worker", func(ctx context.Context, a *actor) { w.work(a, id)(ctx) })
+		}
+		w.look()
+	}
+	for _, id := range w.exports {
+		if s := w.seen[id]; s.status == "processing" {
+			w.fail("export %s is lost: %+v", id, s)
+		}
+	}
+	for key := range w.services.objects {
+		if !slices.ContainsFunc(w.exports, func(id string) bool {
+			return w.seen[id].key == key && w.seen[id].status == string(export.Completed)
+		}) {
+			w.fail("object %s is left over", key)
+		}
+	}
+}
