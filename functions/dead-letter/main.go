@@ -7,33 +7,21 @@ import (
 	"log/slog"
 
 	"github.com/aws/aws-lambda-go/events"
-	"github.com/google/uuid"
 
-	"csvexport/internal/awsconfig"
-	"csvexport/internal/bucket"
 	"csvexport/internal/config"
 	"csvexport/internal/function"
-	"csvexport/internal/jobs"
 	"csvexport/internal/metrics"
-	"csvexport/internal/publish"
 	"csvexport/internal/queue"
 	"csvexport/internal/sweeper"
+	"csvexport/internal/wiring"
 )
 
 func main() { function.Start(build, config.Table, config.Queue, config.Bucket) }
 
 func build(ctx context.Context, cfg config.Config) (any, error) {
-	aws, err := awsconfig.Load(ctx)
+	s, err := wiring.Sweeper(ctx, cfg, "dead-letter")
 	if err != nil {
 		return nil, err
-	}
-	store, files := jobs.New(aws, cfg.TableName), bucket.New(aws, cfg.BucketName, cfg.S3PublicURL)
-	s := &sweeper.Sweeper{
-		Jobs:      store,
-		Queue:     queue.New(aws, cfg.QueueURL),
-		Bucket:    files,
-		Publisher: &publish.Publisher{Jobs: store, Bucket: files, FileTTL: cfg.FileTTL},
-		Worker:    "dead-letter " + uuid.NewString(),
 	}
 	return handler(s), nil
 }

@@ -58,54 +58,25 @@ func certificate(t *testing.T, name string) (tls.Certificate, string) {
 // can't. It returns the URL by way of it.
 func encrypted(t *testing.T, url string, cert tls.Certificate) string {
 	t.Helper()
-	u, err := neturl.Parse(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := u.Host
-	u.Host = listener.Addr().String()
-	var running sync.WaitGroup
-	t.Cleanup(func() {
-		listener.Close()
+	url = relayed(t, url, func(client, server net.Conn) {
+		request := make([]byte, 8) // SSLRequest
+		if _, err := io.ReadFull(client, request); err != nil {
+			return
+		}
+		if _, err := client.Write([]byte("S")); err != nil {
+			return
+		}
+		secure := tls.Server(client, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
+		var running sync.WaitGroup
+		running.Go(func() {
+			_, _ = io.Copy(server, secure)
+			server.Close()
+		})
+		_, _ = io.Copy(secure, server)
+		client.Close()
 		running.Wait()
 	})
-	running.Go(func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			running.Go(func() {
-				defer client.Close()
-				request := make([]byte, 8) // SSLRequest
-				if _, err := io.ReadFull(client, request); err != nil {
-					return
-				}
-				if _, err := client.Write([]byte("S")); err != nil {
-					return
-				}
-				secure := tls.Server(client, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
-				upstream, err := net.Dial("tcp", server)
-				if err != nil {
-					return
-				}
-				defer upstream.Close()
-				running.Go(func() {
-					_, _ = io.Copy(upstream, secure)
-					upstream.Close()
-				})
-				_, _ = io.Copy(secure, upstream)
-			})
-		}
-	})
-	query := u.Query()
-	query.Set("sslmode", "verify-full")
-	u.RawQuery = query.Encode()
-	return u.String()
+	return strings.Replace(url, "sslmode=disable", "sslmode=verify-full", 1)
 }
 
 func TestSource_verifyFull(t *testing.T) {

@@ -25,10 +25,25 @@ const stallAfter = 3 * time.Second
 type blackHole struct {
 	url       string
 	swallowed atomic.Bool
-	passed    atomic.Int64 // bytes from the server
 }
 
 func newBlackHole(t *testing.T, url string) *blackHole {
+	t.Helper()
+	h := &blackHole{}
+	h.url = relayed(t, url, func(client, server net.Conn) {
+		var running sync.WaitGroup
+		end := sync.OnceFunc(func() { client.Close(); server.Close() })
+		t.Cleanup(end) // what was swallowed ends by nobody
+		running.Go(func() { h.pass(server, client); end() })
+		running.Go(func() { h.pass(client, server); end() })
+		running.Wait()
+	})
+	return h
+}
+
+// relayed serves the connections to the server at url and returns the URL by
+// way of that.
+func relayed(t *testing.T, url string, serve func(client, server net.Conn)) string {
 	t.Helper()
 	u, err := neturl.Parse(url)
 	if err != nil {
@@ -38,14 +53,11 @@ func newBlackHole(t *testing.T, url string) *blackHole {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, server := &blackHole{}, u.Host
+	server := u.Host
 	u.Host = listener.Addr().String()
-	h.url = u.String()
 	var running sync.WaitGroup
-	t.Cleanup(func() {
-		listener.Close()
-		running.Wait()
-	})
+	t.Cleanup(running.Wait)
+	t.Cleanup(func() { listener.Close() })
 	running.Go(func() {
 		for {
 			client, err := listener.Accept()
@@ -57,16 +69,17 @@ func newBlackHole(t *testing.T, url string) *blackHole {
 				client.Close()
 				continue
 			}
-			end := sync.OnceFunc(func() { client.Close(); upstream.Close() })
-			t.Cleanup(end)
-			running.Go(func() { h.pass(upstream, client, nil); end() })
-			running.Go(func() { h.pass(client, upstream, &h.passed); end() })
+			running.Go(func() {
+				defer client.Close()
+				defer upstream.Close()
+				serve(client, upstream)
+			})
 		}
 	})
-	return h
+	return u.String()
 }
 
-func (h *blackHole) pass(to io.Writer, from io.Reader, count *atomic.Int64) {
+func (h *blackHole) pass(to io.Writer, from io.Reader) {
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buffer)
@@ -75,9 +88,6 @@ func (h *blackHole) pass(to io.Writer, from io.Reader, count *atomic.Int64) {
 		}
 		if h.swallowed.Load() {
 			continue
-		}
-		if count != nil {
-			count.Add(int64(n))
 		}
 		if _, err := to.Write(buffer[:n]); err != nil {
 			return
