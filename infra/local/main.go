@@ -34,6 +34,7 @@ const usage = `usage: local COMMAND [flags]
   bench-start  measure cold starts and warm answers of every function, on a stack of its own
   bench-memory  measure the memory of exports of tables of several sizes, on a stack of its own
   test-api    send requests made of the contract to the routes, on a stack of its own
+  vulnerabilities  look for known vulnerabilities that the code of both modules reaches
   test-faults  disturb exports in every way of a list and look whether they end as they must, on a stack of its own
   soak        disturb exports at random for -minutes and look at what becomes of them, on a stack of its own
   cases FILE  print a table of the end-to-end cases whose go test -json is in FILE
@@ -112,6 +113,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		err = benchMemory(ctx, opt, stdout, stderr)
 	case "test-api":
 		err = testAPI(ctx, opt, stdout, stderr)
+	case "vulnerabilities":
+		err = vulnerabilities(ctx, opt, getenv("CI") == "true", stderr)
 	case "test-faults":
 		err = testFaults(ctx, opt, stdout, stderr)
 	case "soak":
@@ -190,6 +193,7 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 		benchFlags(fs, command, opt)
 	case "test-api":
 		fs.IntVar(&opt.seed, "seed", 1, "number that the requests are made of")
+	case "vulnerabilities": // takes none
 	case "test-faults":
 		fs.StringVar(&opt.only, "only", "", "numbers of the faults that strike, such as 1,2,14; empty: all")
 	case "soak":

@@ -58,12 +58,11 @@ func TestDatabase_URL(t *testing.T) {
 	ask(false, "first", 2)
 	ask(false, "first", 2) // kept
 	m.password.Store(new("second"))
-	later(time.Minute)
 	ask(false, "first", 2)
 	ask(true, "second", 3) // Postgres refused the first
 	m.password.Store(new("third"))
 	ask(true, "second", 3) // not again at once
-	later(readEvery)
+	d.forced = d.forced.Add(-readEvery)
 	ask(true, "third", 4)
 	later(keepFor)
 	m.password.Store(nil)

@@ -22,7 +22,7 @@ import (
 const (
 	// keepFor is how long a secret is used without looking for a newer one.
 	keepFor = 5 * time.Minute
-	// readEvery is how often it is read at most, also when Postgres refuses it.
+	// readEvery is how often it is read at most because Postgres refuses it.
 	readEvery = 5 * time.Second
 	// readTimeout bounds a read, retries included.
 	readTimeout = 5 * time.Second
@@ -36,6 +36,7 @@ type Database struct {
 	mu     sync.Mutex // held during a read, so that all who ask wait for one
 	url    string
 	readAt time.Time // of the last try
+	forced time.Time // of the last one after a refused login
 }
 
 // NewDatabase returns the address at the given connection URL, or where that is
@@ -58,8 +59,10 @@ func (d *Database) URL(ctx context.Context, fresh bool) (string, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	age := time.Since(d.readAt)
-	if d.url != "" && (age < readEvery || !fresh && age < keepFor) {
+	if fresh = fresh && time.Since(d.forced) >= readEvery; fresh {
+		d.forced = time.Now()
+	}
+	if d.url != "" && !fresh && time.Since(d.readAt) < keepFor {
 		return d.url, nil
 	}
 	read, err := d.read(ctx)

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	neturl "net/url"
 	"strings"
@@ -26,7 +27,7 @@ type Address func(ctx context.Context, fresh bool) (url string, err error)
 // (PostgreSQL manual, "SSL Support").
 type TLS struct {
 	Roots *x509.CertPool // trusted instead of the system's; nil: those, or the URL's sslrootcert
-	ByURL bool           // the URL's sslmode is all that is asked for
+	ByURL bool           // an sslmode in the URL is all that is asked for
 }
 
 // dialer notices a peer that is gone within 20 s.
@@ -38,17 +39,20 @@ var dialer = net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
 // change, and no password.
 func (t TLS) config(url string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(url)
-	if err == nil && !t.ByURL && !verifies(config) {
-		if strings.Contains(url, "sslmode") {
-			return nil, &export.Error{
-				Code: export.SourceRejected, Message: "The service's connection to the database isn't set up safely.",
-				Err: errors.New("the database URL's sslmode doesn't prove who the server is: use verify-full, or have DATABASE_TLS say url"),
-			}
-		}
-		config, err = pgx.ParseConfig(verifyFull(url))
-	}
 	if err != nil {
-		return nil, fmt.Errorf("database URL: %w", err) // pgx leaves the password out
+		return nil, unreadable(err)
+	}
+	switch {
+	case verifies(config):
+	case !strings.Contains(url, "sslmode="): // pgx's own default is to try, and to do without
+		if config, err = pgx.ParseConfig(verifyFull(url)); err != nil {
+			return nil, unreadable(err)
+		}
+	case !t.ByURL:
+		return nil, &export.Error{
+			Code: export.SourceRejected, Message: "The service's connection to the database isn't set up safely.",
+			Err: errors.New("the database URL's sslmode doesn't prove who the server is: use verify-full, or have DATABASE_TLS say url"),
+		}
 	}
 	if t.Roots != nil {
 		if config.TLSConfig != nil {
@@ -61,6 +65,17 @@ func (t TLS) config(url string) (*pgx.ConnConfig, error) {
 		}
 	}
 	return config, nil
+}
+
+// unreadable says why a URL can't be read, and nothing that it holds: of a wrong
+// one nobody can tell which part is the password. pgx's own error hides it as
+// well as it can.
+func unreadable(err error) error {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		return fmt.Errorf("the database URL names a file that can't be read: %w", path)
+	}
+	return errors.New("the database URL can't be read: it must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, with what is special " +
+		"in a part percent-encoded, and known values of sslmode and other parameters")
 }
 
 // verifies reports whether every way of the configuration ends at loopback or

@@ -10,18 +10,18 @@ import (
 	"csvexport/internal/servertest"
 )
 
-// The role of seeds/role.sql can export what it is for, and do nothing else.
+// The role of seeds/reader.sql can export what it is for, and do nothing else.
 func TestRole(t *testing.T) {
 	url := servertest.Database(t)
 	servertest.Users(t, url, 100)
-	servertest.PSQL(t, url, "CREATE TABLE secrets (id int); CREATE SCHEMA other; CREATE TABLE other.orders (id int)")
+	servertest.PSQL(t, url, "CREATE TABLE secrets (id int); CREATE SCHEMA other; CREATE TABLE other.orders (id int) PARTITION BY RANGE (id); CREATE TABLE other.orders_1 PARTITION OF other.orders FOR VALUES FROM (1) TO (9)")
 	role := "reader-" + uuid.NewString()
 	t.Cleanup(func() {
 		servertest.PSQL(t, url, `DROP OWNED BY "`+role+`"`)
 		servertest.PSQL(t, servertest.Server(t), `DROP ROLE "`+role+`"`)
 	})
 	for range 2 { // the second time changes nothing
-		servertest.Script(t, url, "../../seeds/role.sql", "role="+role, "password=it's", "tables=public.users, other.orders")
+		servertest.Script(t, url, "../../seeds/reader.sql", "role="+role, "password=it's", "tables=public.users, other.orders")
 	}
 	u, err := neturl.Parse(url)
 	if err != nil {
@@ -35,6 +35,9 @@ func TestRole(t *testing.T) {
 	}
 	if err := s.EndEarlier(t.Context(), uuid.NewString(), 2); err != nil {
 		t.Errorf("end earlier sessions: %v", err)
+	}
+	if out := servertest.PSQL(t, u.String(), "SELECT count(*) FROM other.orders_1"); out != "0\n" {
+		t.Errorf("a partition, by its own name: %s", out)
 	}
 	for name, sql := range map[string]string{
 		"another table":            "SELECT FROM secrets",

@@ -27,12 +27,13 @@ func TestTLS_config(t *testing.T) {
 		"verify-ca":                      {"host=db.example user=u password=geheim sslmode=verify-ca", TLS{}, "", true},
 		"second host":                    {"postgres://u:geheim@127.0.0.1,db.example/app?sslmode=prefer", TLS{}, "", true},
 		"disable, by the URL":            {"postgres://u:geheim@db.example/app?sslmode=disable", TLS{ByURL: true}, "", false},
+		"nothing said, by the URL":       {"postgres://u:geheim@db.example/app", TLS{ByURL: true}, "db.example", false},
 		"loopback":                       {"postgres://u:geheim@127.0.0.1/app?sslmode=disable", TLS{}, "", false},
 		"loopback, version 6":            {"postgres://u:geheim@[::1]/app?sslmode=disable", TLS{}, "", false},
 		"loopback by name":               {"postgres://u:geheim@localhost/app?sslmode=disable", TLS{}, "", false},
 		"socket":                         {"host=/run/postgresql user=u password=geheim dbname=app", TLS{}, "", false},
 		"looks like loopback, but no":    {"postgres://u:geheim@localhost.example/app?sslmode=disable", TLS{}, "", true},
-		"mentions sslmode in its name":   {"postgres://u:geheim@db.example/sslmode", TLS{}, "", true},
+		"mentions sslmode in its name":   {"postgres://u:geheim@db.example/sslmode", TLS{}, "db.example", false},
 		"an address that isn't loopback": {"postgres://u:geheim@10.0.0.1/app", TLS{}, "10.0.0.1", false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -61,5 +62,17 @@ func TestTLS_config(t *testing.T) {
 				t.Error("the roots aren't those that were given")
 			}
 		})
+	}
+}
+
+// What can't be read is told without a word of it.
+func TestTLS_config_unreadable(t *testing.T) {
+	for _, url := range []string{
+		"host=h password = geheim port=x", "host=db.example pass word=geheim x", "postgres://u:geheim@db.example:port/app",
+		"postgres://u:ge%zzheim@db.example/app", "postgres://u:geheim@db.example/app?sslmode=geheim",
+	} {
+		if _, err := (TLS{}).config(url); err == nil || strings.Contains(err.Error(), "heim") {
+			t.Errorf("%s: error %v", url, err)
+		}
 	}
 }

@@ -47,6 +47,8 @@ func (w *world) state(id string) state {
 
 // look compares every export with what it was, and with what else there is.
 func (w *world) look() {
+	w.services.mu.Lock()
+	defer w.services.mu.Unlock()
 	processing := int64(0)
 	for _, id := range w.exports {
 		was, now := w.seen[id], w.state(id)
@@ -60,7 +62,7 @@ func (w *world) look() {
 		if now.attempt < was.attempt || now.fence < was.fence {
 			w.fail("export %s went back from %+v to %+v", id, was, now)
 		}
-		if w.cancelled[id] && now.status != "cancelled" {
+		if w.isCancelled(id) && now.status != "cancelled" {
 			w.fail("export %s was cancelled and is %s", id, now.status)
 		}
 		if now.status == "completed" {
@@ -72,6 +74,12 @@ func (w *world) look() {
 	if active, _ := number(w.services.table.items["owner#"+owner+" quota"]["active"]); active != processing {
 		w.fail("%d exports aren't done, the quota says %d", processing, active)
 	}
+}
+
+func (w *world) isCancelled(id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.cancelled[id]
 }
 
 // end has everybody crash, and lets sweeps and honest workers do their work:

@@ -45,10 +45,10 @@ func check(t *testing.T, bug plant) func(rt *rapid.T) {
 				}
 			}()
 			sequence(rt, w)
-			if w.problem == nil {
+			if w.found() == nil {
 				w.end()
 			}
-			problem = w.problem
+			problem = w.found()
 		})
 		if thrown != nil {
 			panic(thrown)
@@ -65,7 +65,7 @@ var pauses = []time.Duration{time.Second, 15 * time.Second, 21 * time.Second, 65
 func sequence(rt *rapid.T, w *world) {
 	w.create()
 	for range rapid.IntRange(1, 30).Draw(rt, "steps") {
-		if w.problem != nil {
+		if w.found() != nil {
 			return
 		}
 		working := w.working()
@@ -89,7 +89,7 @@ func sequence(rt *rapid.T, w *world) {
 		case action == 8:
 			w.crash(drawn(rt, "crash of", working))
 		case action == 9:
-			if a := drawn(rt, "beat of", working); a.claimed != nil {
+			if a := drawn(rt, "beat of", working); w.held(a) != nil {
 				w.beat(a)
 				w.look()
 			}

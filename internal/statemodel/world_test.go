@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing/synctest"
 	"time"
 
@@ -31,7 +32,9 @@ type world struct {
 	services *services
 	exports  []string
 	actors   []*actor
-	problem  error // the first
+
+	mu      sync.Mutex // for what actors and the test both look at
+	problem error      // the first
 
 	seen      map[string]state // of the exports, as it was last
 	cancelled map[string]bool  // by an answered DELETE
@@ -42,16 +45,51 @@ func newWorld() *world {
 	w := &world{services: newServices(), seen: map[string]state{}, cancelled: map[string]bool{}, epoch: map[string]int{}}
 	w.services.table.wrote = func(before, after record) {
 		if before["fence"]["N"] != after["fence"]["N"] {
-			w.epoch[idOf(after)]++
+			w.turn(idOf(after))
 		}
 	}
 	return w
 }
 
 func (w *world) fail(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.problem == nil {
 		w.problem = fmt.Errorf(format, args...)
 	}
+}
+
+// found is the first problem; nil if there is none.
+func (w *world) found() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.problem
+}
+
+// turn begins a new epoch of an export: who could write to it can't any more.
+func (w *world) turn(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.epoch[id]++
+}
+
+func (w *world) epochOf(id string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.epoch[id]
+}
+
+// holds sets, or returns, what a worker has claimed.
+func (w *world) holds(a *actor, e *export.Export) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	a.claimed = e
+}
+
+func (w *world) held(a *actor) *export.Export {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return a.claimed
 }
 
 // actor is somebody who sends requests: a worker, a sweep, or a DELETE.
@@ -160,14 +198,14 @@ func (w *world) work(a *actor, id string) func(ctx context.Context) {
 		if e, err = a.jobs.Claim(ctx, e, a.name, time.Now()); err != nil {
 			return
 		}
-		a.claimed = &e
-		epoch := w.epoch[id]
+		w.holds(a, &e)
+		epoch := w.epochOf(id)
 		err = w.attempt(ctx, a, e, func(did string) {
-			if w.epoch[id] != epoch {
+			if w.epochOf(id) != epoch {
 				w.fail("%s, who lost its claim, could %s", a.name, did)
 			}
 		})
-		a.claimed = nil
+		w.holds(a, nil)
 		if err != nil && !errors.Is(err, publish.ErrUnresolved) && export.CodeOf(err) != export.FenceLost {
 			_ = a.jobs.Release(context.WithoutCancel(ctx), e, time.Now().Add(time.Minute)) // else the sweep finds it
 		}
@@ -200,7 +238,7 @@ func (w *world) attempt(ctx context.Context, a *actor, e export.Export, did func
 
 // beat renews a worker's lease; one that lost its claim stops.
 func (w *world) beat(a *actor) {
-	e := *a.claimed
+	e := *w.held(a)
 	w.at(a.name, func(ctx context.Context, honest *actor) {
 		switch err := honest.jobs.Beat(ctx, e, export.Progress{}, time.Now()); {
 		case export.CodeOf(err) == export.FenceLost:
@@ -222,8 +260,10 @@ func (w *world) remove(a *actor, id string) func(ctx context.Context) {
 		switch e.Status {
 		case export.Processing:
 			if a.jobs.Cancel(ctx, e, time.Now(), fileTTL) == nil {
+				w.mu.Lock()
 				w.cancelled[id] = true
-				w.epoch[id]++
+				w.mu.Unlock()
+				w.turn(id)
 			}
 		case export.Completed:
 			if a.jobs.Delete(ctx, e, time.Now()) == nil {

@@ -161,11 +161,17 @@ func (s *starter) cancel(ctx context.Context) error {
 	return err
 }
 
-// queues are the functions behind a queue: each message names a new export.
+// queues are the functions behind a queue: each message names a new export. One
+// in the dead-letter queue has it looked at, and not made.
 func (s *starter) queues() (list []trigger) {
 	for _, source := range s.Deployed.EventSources {
+		dead := strings.Contains(source.QueueARN, "DeadLetter")
+		name := "a message (export of a small table)"
+		if dead {
+			name = "a dead letter (export that waits)"
+		}
 		list = append(list, trigger{
-			name: "a message (export of a small table)", function: source.Function, prepare: s.create,
+			name: name, function: source.Function, prepare: s.create,
 			fire: func(ctx context.Context) (string, error) {
 				body := `{"v":1,"exportId":"` + s.next + `","traceparent":""}`
 				payload, err := json.Marshal(events.SQSEvent{Records: []events.SQSMessage{{MessageId: "1", Body: body, EventSourceARN: source.QueueARN}}})
@@ -174,6 +180,9 @@ func (s *starter) queues() (list []trigger) {
 				}
 				if _, err := s.Deployed.Host.Invoke(ctx, source.Function, payload); err != nil {
 					return "", err
+				}
+				if dead {
+					return "", nil
 				}
 				s.done = s.next
 				return s.ended(ctx)

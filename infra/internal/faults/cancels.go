@@ -13,6 +13,10 @@ import (
 // cancelLimit is within which time a cancelled export's queries have ended.
 const cancelLimit = 2 * time.Second
 
+// ownTime is within which a worker that lives has removed what it made, well
+// before the sweep comes for it.
+const ownTime = 5 * time.Second
+
 // cancelFaults are of callers who change their minds.
 func cancelFaults() []fault {
 	return []fault{
@@ -58,6 +62,7 @@ func cancelAt(t *trial, moment func(wire.Call) bool) {
 	g.Open()
 	t.wait("the worker has stopped", reachTime, func() bool { return t.idle(pid) })
 	t.end(id, "cancelled", 1)
+	t.checkWithin(ownTime)
 }
 
 // idle reports whether a function's process waits for its next invocation, or

@@ -104,15 +104,18 @@ func (t *trial) struckAt(at time.Time) {
 // after has f called at the trial's end.
 func (t *trial) after(f func()) { t.cleanup = append(t.cleanup, f) }
 
-// check looks at the invariants of the trial's exports.
-func (t *trial) check() {
+// check looks at the invariants of the trial's exports, within the time that
+// the sweep has for what a worker left.
+func (t *trial) check() { t.checkWithin(settleTime) }
+
+func (t *trial) checkWithin(within time.Duration) {
 	found, err := invariants.Check{
 		State: t.stack.State, Exports: t.exports,
 		Content: func(e invariants.Export) (invariants.Content, bool) {
 			c, ok := t.content[e.ID]
 			return c, ok
 		},
-	}.Settled(t.ctx, settleTime)
+	}.Settled(t.ctx, within)
 	t.must(err)
 	for _, violation := range found {
 		t.errorf("%s", violation)
@@ -226,9 +229,14 @@ func (t *trial) rule(about string, match func(wire.Call) bool, do wire.Action, t
 	return r
 }
 
-// gate stops the calls of run-export about an export that match.
+// gate stops a call of run-export about an export that matches.
 func (t *trial) gate(id string, g *wire.Gate, match func(wire.Call) bool) *wire.Gate {
-	t.rule(id, func(c wire.Call) bool { return c.Function == worker && match(c) }, g.Do, 1)
+	return t.gateOf(worker, id, g, match)
+}
+
+// gateOf stops a call of a function.
+func (t *trial) gateOf(function, id string, g *wire.Gate, match func(wire.Call) bool) *wire.Gate {
+	t.rule(id, from(function, match), g.Do, 1)
 	t.after(g.Open)
 	return g
 }

@@ -1,7 +1,10 @@
 package faults
 
 import (
+	"strings"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"csvexport/infra/internal/wire"
 )
@@ -19,6 +22,7 @@ func workerFaults() []fault {
 		{7, "lease runs out under a living worker", []point{
 			{name: "paused in an upload", run: func(t *trial) { paused(t, uploading) }},
 			{name: "paused in Complete", run: func(t *trial) { paused(t, completing) }},
+			{name: "paused in Complete, which arrives during the repair", run: completesDuringRepair},
 		}},
 		{17, "clock of one worker is off", []point{
 			{name: "5 minutes fast", run: func(t *trial) { skewed(t, 5*time.Minute, 1) }},
@@ -82,6 +86,28 @@ func paused(t *trial, moment func(wire.Call) bool) {
 	if after := t.status(id); after != before {
 		t.errorf("the late worker changed the export from %+v to %+v", before, after)
 	}
+}
+
+// completesDuringRepair has the Complete of a stopped worker arrive when the
+// sweep has looked for the file and is about to abort the upload: the file counts.
+func completesDuringRepair(t *trial) {
+	g := wire.Before()
+	id := t.createGated(g, completing)
+	call := t.arrive(g)
+	pid := t.pid(call)
+	abort := t.gateOf("sweep", id, wire.Before(), operation("AbortMultipartUpload"))
+	t.pause(pid)
+	t.arrive(abort)
+	g.Open()
+	bucket, key, _ := strings.Cut(strings.TrimPrefix(call.Path, "/"), "/")
+	t.wait("the file is there", reachTime, func() bool {
+		_, err := t.stack.State.Endpoints.S3Client().HeadObject(t.ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &key})
+		return err == nil
+	})
+	abort.Open()
+	t.end(id, "completed", 1)
+	t.resume(pid)
+	t.wait("the worker has noticed", reachTime, func() bool { return t.idle(pid) })
 }
 
 // skewed gives the first worker of an export a wrong clock. One whose clock is

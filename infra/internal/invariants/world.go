@@ -156,6 +156,9 @@ func checkProcesses(ctx context.Context, v *violations, state stack.State, expor
 			return err
 		}
 		for _, name := range names {
+			if strings.HasPrefix(name, state.Logs+"/") {
+				continue // its own, where the whole stack is in such a folder
+			}
 			v.add("%s %d holds the file %s", p.Function, p.PID, name)
 		}
 	}

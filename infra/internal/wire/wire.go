@@ -99,7 +99,8 @@ func (r *Rule) take(c Call) bool {
 type Wire struct {
 	client  *http.Client
 	servers []*http.Server
-	work    sync.WaitGroup
+	work    sync.WaitGroup // of the servers
+	calls   sync.WaitGroup // under way
 	closed  chan struct{}
 
 	mu    sync.Mutex
@@ -128,6 +129,8 @@ func (w *Wire) Proxy(service Service, target string) (string, error) {
 		return "", err
 	}
 	server := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.calls.Add(1)
+		defer w.calls.Done()
 		w.serve(&Exchange{wire: w, target: to, w: rw, r: r, Call: Call{Service: service}})
 	})}
 	w.servers = append(w.servers, server)
@@ -164,6 +167,7 @@ func (w *Wire) Close() error {
 		err = errors.Join(err, server.Close())
 	}
 	w.work.Wait()
+	w.calls.Wait()
 	w.client.CloseIdleConnections()
 	return err
 }
