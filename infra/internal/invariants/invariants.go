@@ -59,12 +59,8 @@ func (c Check) Violations(ctx context.Context) ([]string, error) {
 	for _, e := range exports {
 		checkItems(found, e)
 		checkFile(found, e, files.objects)
-		if c.Content != nil && e.Status == "completed" && e.Result != nil {
-			if want, ok := c.Content(e); ok {
-				if err := checkContent(ctx, found, c.State, e, want); err != nil {
-					return nil, err
-				}
-			}
+		if err := c.checkContent(ctx, found, e, files); err != nil {
+			return nil, err
 		}
 	}
 	c.checkLeft(found, exports, files, sessions)
@@ -75,6 +71,20 @@ func (c Check) Violations(ctx context.Context) ([]string, error) {
 		}
 	}
 	return found.list, nil
+}
+
+// checkContent looks into the file of a completed export, if it is there.
+func (c Check) checkContent(ctx context.Context, v *violations, e Export, files files) error {
+	if e.Status != "completed" || e.Result == nil || !strings.HasSuffix(e.Result.Key, ".gz") || files.objects[e.Result.Key] == (object{}) {
+		return nil
+	}
+	var want *Content
+	if c.Content != nil {
+		if content, ok := c.Content(e); ok {
+			want = &content
+		}
+	}
+	return checkContent(ctx, v, c.State, e, want)
 }
 
 func (c Check) wants(id string) bool { return c.Exports == nil || slices.Contains(c.Exports, id) }
@@ -179,6 +189,8 @@ func (c Check) checkLeft(v *violations, exports []Export, files files, sessions 
 		id, _, _ := strings.Cut(strings.TrimPrefix(s.Name, "csvexport "), "/")
 		if e, known := byID[id]; known && e.Status != "processing" {
 			v.add("a session of export %s, which is %s, is %s in the database: %s", id, e.Status, s.State, s.Query)
+		} else if !known && c.Exports == nil && strings.HasPrefix(s.State, "idle in transaction") {
+			v.add("a session %q is %s in the database: %s", s.Name, s.State, s.Query)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"hash/crc32"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -38,6 +39,7 @@ const (
 type fixture struct {
 	stack.State
 	processes []invariants.Process
+	size      int // of the file
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -67,8 +69,9 @@ func newFixture(t *testing.T) *fixture {
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
+	f.size = packed.Len()
 	f.put(t, key, packed.Bytes())
-	f.job(t, map[string]any{"result": map[string]any{"rows": 2, "bytes": packed.Len(), "key": key}})
+	f.job(t, result(packed.Bytes()))
 	f.item(t, "export#"+id, "run", map[string]any{"fence": 1})
 	f.item(t, "owner#o", "quota", map[string]any{"active": 0})
 	return f
@@ -94,6 +97,13 @@ func (f *fixture) item(t *testing.T, pk, sk string, attributes map[string]any) {
 	if _, err := f.Endpoints.DynamoDBClient().PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &f.Table, Item: item}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// result is what a record says of a file of the rows.
+func result(packed []byte) map[string]any {
+	return map[string]any{"result": map[string]any{
+		"rows": 2, "bytes": len(packed), "uncompressedBytes": len(rows), "crc32": crc32.ChecksumIEEE(packed), "key": key,
+	}}
 }
 
 // job writes the export's record: completed, but for what is given.
@@ -135,8 +145,13 @@ func TestCheck(t *testing.T) {
 			_, _ = z.Write([]byte("id\n1\n3\n"))
 			_ = z.Close()
 			f.put(t, key, packed.Bytes())
-			f.job(t, map[string]any{"result": map[string]any{"rows": 2, "bytes": packed.Len(), "key": key}})
+			f.job(t, result(packed.Bytes()))
 		}, "psql's COPY has 7"},
+		"other checksum": {func(t *testing.T, f *fixture) {
+			r := result(nil)
+			r["result"].(map[string]any)["bytes"] = f.size
+			f.job(t, r)
+		}, "its record says 00000000"},
 		"object of another attempt": {func(t *testing.T, f *fixture) { f.put(t, "exports/o/"+id+"/2.csv.gz", []byte("x")) }, "is there, but its export is completed"},
 		"object of nobody":          {func(t *testing.T, f *fixture) { f.put(t, "exports/o/nobody/1.csv.gz", []byte("x")) }, "belongs to no export"},
 		"open upload": {func(t *testing.T, f *fixture) {

@@ -32,9 +32,11 @@ type Export struct {
 
 // Result is what the record says of the file.
 type Result struct {
-	Rows  int64  `dynamodbav:"rows"`
-	Bytes int64  `dynamodbav:"bytes"`
-	Key   string `dynamodbav:"key"`
+	Rows              int64  `dynamodbav:"rows"`
+	Bytes             int64  `dynamodbav:"bytes"`
+	UncompressedBytes int64  `dynamodbav:"uncompressedBytes"`
+	CRC32             uint32 `dynamodbav:"crc32"`
+	Key               string `dynamodbav:"key"`
 }
 
 type item struct {

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"os"
@@ -62,8 +63,9 @@ func readFiles(ctx context.Context, state stack.State) (files, error) {
 	return found, nil
 }
 
-// checkContent unpacks a file, which must be one gzip member, and compares it.
-func checkContent(ctx context.Context, v *violations, state stack.State, e Export, want Content) error {
+// checkContent unpacks a file, which must be one gzip member, and compares it
+// with its record and, where want isn't nil, with what it must hold.
+func checkContent(ctx context.Context, v *violations, state stack.State, e Export, want *Content) error {
 	out, err := state.Endpoints.S3Client().GetObject(ctx, &s3.GetObjectInput{Bucket: &state.Bucket, Key: &e.Result.Key})
 	if err != nil {
 		v.add("object %s can't be read: %v", e.Result.Key, err)
@@ -88,7 +90,9 @@ func checkContent(ctx context.Context, v *violations, state stack.State, e Expor
 		v.add("object %s is a broken gzip file: %v", e.Result.Key, err)
 	case rest.Len() > 0:
 		v.add("object %s has %d bytes behind its gzip member", e.Result.Key, rest.Len())
-	case n != want.Bytes || got != want.SHA256:
+	case n != e.Result.UncompressedBytes || crc32.ChecksumIEEE(packed) != e.Result.CRC32:
+		v.add("object %s has the CRC-32 %08x and %d bytes unpacked, its record says %08x and %d", e.Result.Key, crc32.ChecksumIEEE(packed), n, e.Result.CRC32, e.Result.UncompressedBytes)
+	case want != nil && (n != want.Bytes || got != want.SHA256):
 		v.add("object %s holds %d bytes of SHA-256 %s, psql's COPY has %d of %s", e.Result.Key, n, got, want.Bytes, want.SHA256)
 	}
 	return nil
@@ -99,7 +103,7 @@ type session struct{ Name, State, Query string }
 
 func readSessions(ctx context.Context, state stack.State) ([]session, error) {
 	text, err := state.DB().Value(ctx, `SELECT coalesce(json_agg(json_build_object('name', application_name, 'state', state, 'query', left(query, 60))), '[]')
-		FROM pg_stat_activity WHERE application_name LIKE 'csvexport ________-%'`)
+		FROM pg_stat_activity WHERE application_name LIKE 'csvexport %' AND application_name <> 'csvexport local'`)
 	if err != nil {
 		return nil, err
 	}
