@@ -39,17 +39,14 @@ func TestRunner_cancelled(t *testing.T) {
 				lockUsers(t, &background, url)
 			}
 			stopped := f.start(t, &background, e.ID)
-			waitFor(t, func() bool { return test.ready(f.get(t, e.ID)) })
+			backends := func() string {
+				return strings.TrimSpace(servertest.PSQL(t, url, "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'csvexport "+e.ID+"/%'"))
+			}
+			waitFor(t, func() bool { return test.ready(f.get(t, e.ID)) && backends() != "0" })
 			if err := f.Jobs.Cancel(t.Context(), f.get(t, e.ID), time.Now(), time.Hour); err != nil {
 				t.Fatal(err)
 			}
 			cancelled := time.Now()
-			backends := func() string {
-				return strings.TrimSpace(servertest.PSQL(t, url, "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'csvexport "+e.ID+"/%'"))
-			}
-			if backends() == "0" {
-				t.Error("the worker had no query to end: the test proves nothing")
-			}
 			waitFor(t, func() bool { return backends() == "0" })
 			if took := time.Since(cancelled); took > 2*time.Second {
 				t.Errorf("its queries ended %v after the cancel, want 2 s at most", took)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	neturl "net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -25,6 +26,7 @@ const stallAfter = 3 * time.Second
 type blackHole struct {
 	url       string
 	swallowed atomic.Bool
+	letsIn    bool // connections that come after it was told to swallow
 }
 
 func newBlackHole(t *testing.T, url string) *blackHole {
@@ -34,8 +36,9 @@ func newBlackHole(t *testing.T, url string) *blackHole {
 		var running sync.WaitGroup
 		end := sync.OnceFunc(func() { client.Close(); server.Close() })
 		t.Cleanup(end) // what was swallowed ends by nobody
-		running.Go(func() { h.pass(server, client); end() })
-		running.Go(func() { h.pass(client, server); end() })
+		late := h.swallowed.Load()
+		running.Go(func() { h.pass(server, client, late); end() })
+		running.Go(func() { h.pass(client, server, late); end() })
 		running.Wait()
 	})
 	return h
@@ -79,14 +82,14 @@ func relayed(t *testing.T, url string, serve func(client, server net.Conn)) stri
 	return u.String()
 }
 
-func (h *blackHole) pass(to io.Writer, from io.Reader) {
+func (h *blackHole) pass(to io.Writer, from io.Reader, late bool) {
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buffer)
 		if err != nil {
 			return
 		}
-		if h.swallowed.Load() {
+		if h.swallowed.Load() && (!late || !h.letsIn) {
 			continue
 		}
 		if _, err := to.Write(buffer[:n]); err != nil {
@@ -95,32 +98,41 @@ func (h *blackHole) pass(to io.Writer, from io.Reader) {
 	}
 }
 
-// A network that swallows everything ends the copy, with an error that says so.
+// A network that swallows everything ends the copy, with an error that says so;
+// also when it only swallows what was under way, and the server can be asked.
 func TestReader_Copy_blackHole(t *testing.T) {
 	url := servertest.Database(t)
 	servertest.Users(t, url, 200_000)
-	hole := newBlackHole(t, url)
-	s := open(t, hole.url)
-	s.SetStallAfter(stallAfter)
-	snap, err := s.Snapshot(t.Context(), uuid.NewString(), 1, users(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer snap.Close(context.Background())
-	r := reader(t, snap)
-	var began time.Time
-	_, err = r.Copy(t.Context(), usersPlan(t), source.Range{}, writerFunc(func(p []byte) (int, error) {
-		if began.IsZero() {
-			hole.swallowed.Store(true)
-			began = time.Now()
-		}
-		return len(p), nil
-	}))
-	if export.CodeOf(err) != export.SourceUnavailable || export.MessageOf(err) != "The database stopped answering." {
-		t.Errorf("error %v", err)
-	}
-	if took := time.Since(began); took < stallAfter || took > stallAfter+30*time.Second {
-		t.Errorf("noticed after %v", took)
+	for name, letsIn := range map[string]bool{"everything": false, "this connection": true} {
+		t.Run(name, func(t *testing.T) {
+			hole := newBlackHole(t, url)
+			hole.letsIn = letsIn
+			s := open(t, hole.url)
+			s.SetStallAfter(stallAfter)
+			snap, err := s.Snapshot(t.Context(), uuid.NewString(), 1, users(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer snap.Close(context.Background())
+			r := reader(t, snap)
+			var began time.Time
+			_, err = r.Copy(t.Context(), usersPlan(t), source.Range{}, writerFunc(func(p []byte) (int, error) {
+				if began.IsZero() {
+					hole.swallowed.Store(true)
+					began = time.Now()
+				}
+				return len(p), nil
+			}))
+			if export.CodeOf(err) != export.SourceUnavailable || export.MessageOf(err) != "The database stopped answering." {
+				t.Errorf("error %v", err)
+			}
+			if sent := err != nil && strings.Contains(err.Error(), "has sent what didn't arrive"); sent != letsIn {
+				t.Errorf("error %v: the server was asked: %v, want %v", err, sent, letsIn)
+			}
+			if took := time.Since(began); took < stallAfter || took > stallAfter+30*time.Second {
+				t.Errorf("noticed after %v", took)
+			}
+		})
 	}
 }
 
