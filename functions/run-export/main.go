@@ -101,7 +101,7 @@ func handler(r *runner.Runner) func(context.Context, events.SQSEvent) (events.SQ
 				continue
 			}
 			if err := r.Run(ctx, m); err != nil {
-				slog.ErrorContext(ctx, "message not handled", "messageId", record.MessageId, "exportId", m.ExportID, "error", err)
+				slog.ErrorContext(ctx, "message not handled", "messageId", record.MessageId, "exportId", m.ExportID, "traceparent", m.Traceparent, "error", err)
 				answer.BatchItemFailures = append(answer.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: record.MessageId})
 			}
 		}

@@ -74,6 +74,7 @@ type public func(w http.ResponseWriter, r *http.Request) error
 
 func (h public) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
+	r = withTrace(r)
 	answer := &recorder{ResponseWriter: w, status: http.StatusOK}
 	answer.Header().Set("Cache-Control", "no-store")
 	err := h(answer, r)
@@ -86,7 +87,7 @@ func (h public) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		level = slog.LevelError
 	}
 	attrs := []any{
-		"requestId", c.RequestID, "owner", c.Owner, "method", r.Method, "path", r.URL.Path,
+		"requestId", c.RequestID, "traceparent", traceOf(r), "owner", c.Owner, "method", r.Method, "path", r.URL.Path,
 		"status", answer.status, "milliseconds", float64(time.Since(began).Microseconds()) / 1000,
 	}
 	if err != nil {

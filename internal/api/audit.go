@@ -16,15 +16,15 @@ const audited = slog.LevelError + 4
 // value if the caller doesn't get to see it; then the path names it.
 func audit(r *http.Request, action string, e export.Export, err error) {
 	c := CallerOf(r)
-	id, outcome := e.ID, "ok"
+	id, trace, outcome := e.ID, e.Traceparent, "ok"
 	if id == "" {
-		id = r.PathValue("id")
+		id, trace = r.PathValue("id"), traceOf(r)
 	}
 	if err != nil {
 		outcome = string(export.CodeOf(err))
 	}
 	attrs := []any{
-		"action", action, "outcome", outcome, "exportId", id, "dataset", e.Spec.Dataset,
+		"action", action, "outcome", outcome, "exportId", id, "traceparent", trace, "dataset", e.Spec.Dataset,
 		"owner", c.Owner, "subject", c.Subject, "requestId", c.RequestID, "sourceIp", c.SourceIP,
 	}
 	if old := r.PathValue("id"); old != "" && old != id {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
@@ -65,7 +64,7 @@ func (h *CreateExport) take(r *http.Request, spec export.Spec, key, operation st
 	if err != nil {
 		return export.Export{}, err
 	}
-	e.Traceparent = traceparent(r)
+	e.Traceparent = traceOf(r)
 	request, err := fingerprint(operation, spec)
 	if err != nil {
 		return export.Export{}, err
@@ -76,7 +75,7 @@ func (h *CreateExport) take(r *http.Request, spec export.Spec, key, operation st
 	}
 	message := queue.Message{ExportID: e.ID, Traceparent: e.Traceparent}
 	if err := h.Queue.Send(r.Context(), e.Owner, message, 0); err != nil {
-		slog.WarnContext(r.Context(), "message not sent, left to the sweeper", "exportId", e.ID, "error", err)
+		slog.WarnContext(r.Context(), "message not sent, left to the sweeper", "exportId", e.ID, "traceparent", e.Traceparent, "error", err)
 	}
 	return e, nil
 }
@@ -160,23 +159,4 @@ func randomHex(bytes int) string {
 	b := make([]byte, bytes)
 	_, _ = rand.Read(b) // never fails (crypto/rand)
 	return hex.EncodeToString(b)
-}
-
-var validTraceparent = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
-
-// xrayRoot is the trace in a header of AWS X-Ray, which API Gateway gives each
-// request (X-Ray Developer Guide, "Tracing header"); as a W3C trace it has the
-// same digits.
-var xrayRoot = regexp.MustCompile(`(?:^|;)Root=1-([0-9a-f]{8})-([0-9a-f]{24})(?:;|$)`)
-
-// traceparent is the request's trace (W3C Trace Context), or else API Gateway's
-// or a new one.
-func traceparent(r *http.Request) string {
-	if t := r.Header.Get("Traceparent"); validTraceparent.MatchString(t) {
-		return t
-	}
-	if m := xrayRoot.FindStringSubmatch(r.Header.Get("X-Amzn-Trace-Id")); m != nil {
-		return "00-" + m[1] + m[2] + "-" + randomHex(8) + "-01"
-	}
-	return "00-" + randomHex(16) + "-" + randomHex(8) + "-01"
 }

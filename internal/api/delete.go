@@ -67,7 +67,7 @@ func (h *DeleteExport) end(ctx context.Context, e export.Export) error {
 		if err := h.Jobs.Cancel(ctx, e, time.Now(), h.FileTTL); err != nil {
 			return err
 		}
-		log := slog.With("exportId", e.ID, "phase", e.Phase, "attempt", e.Attempt, "traceparent", e.Traceparent)
+		log := slog.With("exportId", e.ID, "phase", e.Phase, "attempt", e.Attempt, "fence", e.Fence, "dataset", e.Spec.Dataset, "traceparent", e.Traceparent)
 		log.InfoContext(ctx, "export cancelled")
 		metrics.Emit(ctx, log, metrics.Count(metrics.Cancelled))
 		return nil
@@ -93,6 +93,6 @@ func (h *DeleteExport) removeFile(ctx context.Context, e export.Export) {
 	ctx, cancel := context.WithTimeout(ctx, deleteTimeout)
 	defer cancel()
 	if err := h.Bucket.Delete(ctx, e.Result.Key); err != nil {
-		slog.WarnContext(ctx, "file not deleted, left to the sweeper", "exportId", e.ID, "error", err)
+		slog.WarnContext(ctx, "file not deleted, left to the sweeper", "exportId", e.ID, "traceparent", e.Traceparent, "error", err)
 	}
 }

@@ -38,7 +38,7 @@ func (h *GetExport) serve(w http.ResponseWriter, r *http.Request) error {
 func (h *GetExport) queuePosition(ctx context.Context, e export.Export) *int {
 	ahead, err := h.Jobs.Ahead(ctx, e)
 	if err != nil {
-		slog.WarnContext(ctx, "place in the queue not known", "exportId", e.ID, "error", err)
+		slog.WarnContext(ctx, "place in the queue not known", "exportId", e.ID, "traceparent", e.Traceparent, "error", err)
 		return nil
 	}
 	return new(ahead + 1)

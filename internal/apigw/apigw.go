@@ -39,6 +39,10 @@ func Start(build func(context.Context, config.Config) (http.Handler, error), req
 // that a server that hangs leads to an answer of ours and not of API Gateway's.
 const answerTime = time.Second
 
+// lambdaTrace is under which key the Lambda library puts the invocation's X-Ray
+// trace into its context.
+const lambdaTrace = "x-amzn-trace-id"
+
 // Handler adapts h to API Gateway's events. Who calls is what API Gateway
 // verified, in the way of mode, and nothing that the request says. A panic of
 // h is an internal error of that request, not the end of the function.
@@ -46,7 +50,7 @@ func Handler(h http.Handler, mode config.AuthMode) func(context.Context, events.
 	return func(ctx context.Context, event events.APIGatewayProxyRequest) (answer events.APIGatewayProxyResponse, err error) {
 		defer func() {
 			if p := recover(); p != nil {
-				slog.ErrorContext(ctx, "panic", "requestId", event.RequestContext.RequestID, "panic", p, "stack", string(debug.Stack()))
+				slog.ErrorContext(ctx, "panic", "requestId", event.RequestContext.RequestID, "panic", p, "stackTrace", string(debug.Stack()))
 				answer, err = events.APIGatewayProxyResponse{}, fmt.Errorf("panic: %v", p)
 			}
 		}()
@@ -100,6 +104,9 @@ func newRequest(ctx context.Context, event events.APIGatewayProxyRequest, mode c
 	}
 	for name, values := range event.MultiValueHeaders {
 		r.Header[http.CanonicalHeaderKey(name)] = values
+	}
+	if trace, ok := ctx.Value(lambdaTrace).(string); ok && r.Header.Get("X-Amzn-Trace-Id") == "" {
+		r.Header.Set("X-Amzn-Trace-Id", trace)
 	}
 	r.Pattern = event.HTTPMethod + " " + event.Resource
 	r.Host = r.Header.Get("Host")

@@ -3,8 +3,11 @@ package apigw_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +20,8 @@ import (
 	"csvexport/internal/config"
 	"csvexport/internal/dataset"
 	"csvexport/internal/identity"
+	"csvexport/internal/metrics"
+	"csvexport/internal/servertest"
 )
 
 func event() events.APIGatewayProxyRequest {
@@ -79,11 +84,33 @@ func TestHandler_response(t *testing.T) {
 	}
 }
 
-// A panic is one request's error, not the function's end.
+// A panic is one request's error, not the function's end. Its line of the log
+// names the stack, as all do, beside where it happened.
 func TestHandler_panic(t *testing.T) {
+	log := servertest.Log(t)
+	slog.SetDefault(slog.With(metrics.Dimension, "prod"))
 	h := apigw.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("oops") }), config.JWT)
 	if _, err := h(t.Context(), event()); err == nil {
 		t.Error("no error after a panic")
+	}
+	lines := log()
+	if len(lines) != 1 || lines[0]["stack"] != "prod" || !strings.Contains(fmt.Sprint(lines[0]["stackTrace"]), "TestHandler_panic") {
+		t.Errorf("lines %v", lines)
+	}
+}
+
+// The trace of the invocation stands in for API Gateway's header.
+func TestHandler_trace(t *testing.T) {
+	var got string
+	h := apigw.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header.Get("X-Amzn-Trace-Id") }), config.JWT)
+	ctx := context.WithValue(t.Context(), "x-amzn-trace-id", "Root=lambdas") //nolint:revive,staticcheck // the Lambda library's own key
+	if _, err := h(ctx, event()); err != nil || got != "Root=lambdas" {
+		t.Errorf("trace %q (%v), want the invocation's", got, err)
+	}
+	e := event()
+	e.MultiValueHeaders["X-Amzn-Trace-Id"] = []string{"Root=gateways"}
+	if _, err := h(ctx, e); err != nil || got != "Root=gateways" {
+		t.Errorf("trace %q (%v), want API Gateway's", got, err)
 	}
 }
 

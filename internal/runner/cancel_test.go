@@ -38,6 +38,7 @@ func TestRunner_cancelled(t *testing.T) {
 			if test.locked {
 				lockUsers(t, &background, url)
 			}
+			lines := servertest.Log(t)
 			stopped := f.start(t, &background, e.ID)
 			backends := func() string {
 				return strings.TrimSpace(servertest.PSQL(t, url, "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'csvexport "+e.ID+"/%'"))
@@ -59,6 +60,7 @@ func TestRunner_cancelled(t *testing.T) {
 				t.Errorf("%d messages: the cancelled export would be tried again", n)
 			}
 			f.wantNothingLeft(t, e, 0)
+			servertest.WantMetrics(t, lines(), map[string]float64{"WaitSeconds": servertest.Some}) // a cancel is no lost lease
 		})
 	}
 }

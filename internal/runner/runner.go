@@ -62,8 +62,11 @@ type Runner struct {
 // export: retries don't depend on it. An error means that the state couldn't
 // even be read.
 func (r *Runner) Run(ctx context.Context, m queue.Message) error {
-	log := slog.Default().With("exportId", m.ExportID, "traceparent", m.Traceparent)
 	e, err := r.Jobs.Get(ctx, m.ExportID)
+	if e.Traceparent != "" { // a message by hand has none
+		m.Traceparent = e.Traceparent
+	}
+	log := slog.Default().With("exportId", m.ExportID, "traceparent", m.Traceparent)
 	switch {
 	case export.CodeOf(err) == export.NotFound:
 		log.WarnContext(ctx, "message names an unknown export")
@@ -82,8 +85,8 @@ func (r *Runner) Run(ctx context.Context, m queue.Message) error {
 	if err != nil {
 		return err
 	}
-	log = log.With("attempt", e.Attempt, "fence", e.Fence)
-	log.InfoContext(ctx, "export claimed", "owner", e.Owner, "dataset", e.Spec.Dataset)
+	log = log.With("attempt", e.Attempt, "fence", e.Fence, "dataset", e.Spec.Dataset)
+	log.InfoContext(ctx, "export claimed", "owner", e.Owner)
 	if e.Attempt == 1 {
 		metrics.Emit(ctx, log, metrics.Seconds(metrics.WaitSeconds, max(time.Since(e.CreatedAt), 0)))
 	}

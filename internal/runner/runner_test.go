@@ -62,6 +62,9 @@ func newFixture(t *testing.T, database string) fixture {
 	return f
 }
 
+// trace is that of each request.
+const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
 func (f fixture) create(t *testing.T) export.Export {
 	t.Helper()
 	return f.createAt(t, time.Now())
@@ -71,7 +74,7 @@ func (f fixture) createAt(t *testing.T, at time.Time) export.Export {
 	t.Helper()
 	d, _ := dataset.Default().Find("users")
 	e := export.Export{
-		ID: uuid.Must(uuid.NewV7()).String(), Owner: "anonymous", Spec: export.Spec{Dataset: "users"}, Token: uuid.NewString(),
+		ID: uuid.Must(uuid.NewV7()).String(), Owner: "anonymous", Spec: export.Spec{Dataset: "users"}, Token: uuid.NewString(), Traceparent: trace,
 		DatasetFingerprint: d.Fingerprint(), Status: export.Processing, Phase: export.Queued,
 		CreatedAt: at, DueAt: at.Add(time.Minute),
 	}
@@ -244,6 +247,7 @@ func TestRunner_losesClaim(t *testing.T) {
 	var background sync.WaitGroup
 	defer background.Wait()
 	lockUsers(t, &background, url)
+	lines := servertest.Log(t)
 	stopped := f.start(t, &background, e.ID)
 	waitFor(t, func() bool { return f.get(t, e.ID).Phase == export.Running })
 	lost := time.Now()
@@ -255,6 +259,7 @@ func TestRunner_losesClaim(t *testing.T) {
 	if after.Status != export.Processing || after.Phase != export.Running || after.Fence != 2 {
 		t.Errorf("the late worker changed the export: %+v", after)
 	}
+	servertest.WantMetrics(t, lines(), map[string]float64{"WaitSeconds": servertest.Some, "LeaseLosses": 1})
 	f.wantNothingLeft(t, e, 0)
 }
 

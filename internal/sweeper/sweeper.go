@@ -117,15 +117,16 @@ func (s *Sweeper) Repair(ctx context.Context, id string) error {
 		return ignore(err, export.NotFound)
 	}
 	now := time.Now()
-	log := slog.Default().With("exportId", id, "owner", e.Owner, "attempt", e.Attempt, "fence", e.Fence, "traceparent", e.Traceparent)
+	log := logOf(e)
 	switch {
 	case e.DueAt.IsZero() || e.DueAt.After(now):
 		return nil
 	case e.Status == export.Completed && e.StatusAt(now) == export.Expired:
-		log.InfoContext(ctx, "file expires")
 		if err := s.Jobs.Expire(ctx, e); err != nil {
 			return ignore(err, export.Conflict)
 		}
+		log.InfoContext(ctx, "file expires")
+		metrics.Emit(ctx, log.With("repair", "file expired"), metrics.Count(metrics.Repairs))
 		e.Status = export.Expired
 		return s.clear(ctx, log, e, now)
 	case e.Status.Done():
@@ -153,9 +154,12 @@ func (s *Sweeper) reconcile(ctx context.Context, owner string) error {
 // of it. One whose attempts are spent fails instead.
 func (s *Sweeper) restart(ctx context.Context, log *slog.Logger, e export.Export, now time.Time) error {
 	if !e.Spent() {
+		if err := s.Queue.Send(ctx, e.Owner, queue.Message{ExportID: e.ID, Traceparent: e.Traceparent}, 0); err != nil {
+			return err
+		}
 		log.InfoContext(ctx, "sent again", "phase", e.Phase, "sends", e.Sends+1)
 		metrics.Emit(ctx, log.With("repair", "sent again"), metrics.Count(metrics.Repairs))
-		return s.send(ctx, e, now)
+		return s.postpone(ctx, e, now)
 	}
 	e, err := s.Jobs.TakeOver(ctx, e, s.Worker, now)
 	if err != nil {
@@ -166,6 +170,7 @@ func (s *Sweeper) restart(ctx context.Context, log *slog.Logger, e export.Export
 	if err := s.Jobs.Fail(ctx, e, failure, now, s.Publisher.FileTTL); err != nil {
 		return ignore(err, export.FenceLost)
 	}
+	log = logOf(e)
 	log.ErrorContext(ctx, "export failed", "code", cause.Code, "error", cause)
 	metrics.Emit(ctx, log.With("repair", "attempts spent", "code", cause.Code), metrics.Count(metrics.Repairs), metrics.Count(metrics.Failed))
 	return nil
@@ -196,12 +201,9 @@ func (s *Sweeper) clear(ctx context.Context, log *slog.Logger, e export.Export, 
 	return ignore(s.Jobs.Clear(ctx, e, again), export.Conflict)
 }
 
-// send sends an export to the queue anew and says when to look again. A
-// message too many is harmless; a missing one isn't, so it goes first.
-func (s *Sweeper) send(ctx context.Context, e export.Export, now time.Time) error {
-	if err := s.Queue.Send(ctx, e.Owner, queue.Message{ExportID: e.ID, Traceparent: e.Traceparent}, 0); err != nil {
-		return err
-	}
+// postpone says when to look again at an export that was sent anew. A message
+// too many is harmless; a missing one isn't, so it goes first.
+func (s *Sweeper) postpone(ctx context.Context, e export.Export, now time.Time) error {
 	wait := min(minResend<<min(e.Sends, 10), maxResend)
 	return ignore(s.Jobs.Postpone(ctx, e, now.Add(wait)), export.Conflict)
 }
@@ -212,7 +214,8 @@ func (s *Sweeper) resume(ctx context.Context, log *slog.Logger, e export.Export,
 	if err != nil {
 		return ignore(err, export.Conflict)
 	}
-	log.InfoContext(ctx, "commit resumed", "fence", e.Fence)
+	log = logOf(e)
+	log.InfoContext(ctx, "commit resumed")
 	metrics.Emit(ctx, log.With("repair", "commit resumed"), metrics.Count(metrics.Repairs))
 	if err := ignore(s.Publisher.Resume(ctx, e, now), export.FenceLost); err != nil {
 		return err
@@ -220,7 +223,12 @@ func (s *Sweeper) resume(ctx context.Context, log *slog.Logger, e export.Export,
 	if e, err = s.Jobs.Get(ctx, e.ID); err != nil || !jobs.Claimable(e, now) {
 		return err
 	}
-	return s.restart(ctx, log, e, now)
+	return s.restart(ctx, logOf(e), e, now)
+}
+
+// logOf returns the log of what is done for an export as it is.
+func logOf(e export.Export) *slog.Logger {
+	return slog.With("exportId", e.ID, "owner", e.Owner, "attempt", e.Attempt, "fence", e.Fence, "dataset", e.Spec.Dataset, "traceparent", e.Traceparent)
 }
 
 func ignore(err error, code export.Code) error {

@@ -35,11 +35,14 @@ func newFixture(t *testing.T) fixture {
 	}}
 }
 
+// trace is that of each request.
+const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
 // create creates an export that was due at the given time.
 func (f fixture) create(t *testing.T, due time.Time) export.Export {
 	t.Helper()
 	e := export.Export{
-		ID: uuid.Must(uuid.NewV7()).String(), Owner: "anonymous", Spec: export.Spec{Dataset: "users"}, Token: "token",
+		ID: uuid.Must(uuid.NewV7()).String(), Owner: "anonymous", Spec: export.Spec{Dataset: "users"}, Token: "token", Traceparent: trace,
 		Status: export.Processing, Phase: export.Queued, CreatedAt: due, DueAt: due,
 	}
 	if err := f.Jobs.Create(t.Context(), e); err != nil {
@@ -88,10 +91,10 @@ func (f fixture) wantSent(t *testing.T, want ...string) {
 		}
 		for _, m := range out.Messages {
 			var body struct {
-				V        int
-				ExportID string
+				V                     int
+				ExportID, Traceparent string
 			}
-			if err := json.Unmarshal([]byte(*m.Body), &body); err != nil || body.V != 1 {
+			if err := json.Unmarshal([]byte(*m.Body), &body); err != nil || body.V != 1 || body.Traceparent != trace {
 				t.Errorf("message %s (%v)", *m.Body, err)
 			}
 			got[body.ExportID]++
