@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -58,24 +59,32 @@ func (l *local) logged(t *testing.T, message, id string) time.Time {
 // callersTrace is a caller's own (W3C Trace Context, "Traceparent header").
 const callersTrace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-// checkTrace looks for what run-export's log must tell of a completed export:
-// each line about it has the caller's trace and the invocation, those from the
-// claim on its attempt and fence, and one is CloudWatch's to count its rows by.
+// checkTrace looks for what the logs must tell of a completed export. Of
+// run-export's, each line about it has the caller's trace and the invocation,
+// those from the claim on its attempt, fence and dataset, and one is
+// CloudWatch's to count its rows by. The request itself has the trace, too.
 func (l *local) checkTrace(t *testing.T, s status) {
 	t.Helper()
+	if !slices.ContainsFunc(l.logs(t, "create-export"), func(text []byte) bool {
+		var line struct{ Msg, Traceparent string }
+		return json.Unmarshal(text, &line) == nil && line.Msg == "request" && line.Traceparent == callersTrace
+	}) {
+		t.Error("no request of create-export's log has the caller's trace")
+	}
 	var lines, counted int
 	for _, text := range l.logs(t, "run-export") {
 		var line struct {
-			Msg, ExportID, Traceparent, LambdaRequestID, Stack string
-			Attempt, Fence                                     int
-			Rows                                               *int
-			AWS                                                *struct{ Timestamp int64 } `json:"_aws"`
+			Msg, ExportID, Traceparent, LambdaRequestID, Stack, Dataset string
+
+			Attempt, Fence int
+			Rows           *int
+			AWS            *struct{ Timestamp int64 } `json:"_aws"`
 		}
 		if json.Unmarshal(text, &line) != nil || line.ExportID != s.ExportID {
 			continue
 		}
 		lines++
-		if line.Traceparent != callersTrace || line.LambdaRequestID == "" || line.Stack == "" || line.Attempt != 1 || line.Fence != 1 {
+		if line.Traceparent != callersTrace || line.LambdaRequestID == "" || line.Stack == "" || line.Dataset != s.Dataset || line.Attempt != 1 || line.Fence != 1 {
 			t.Errorf("the line doesn't say whose it is: %s", text)
 		}
 		if line.Rows != nil && line.AWS != nil {

@@ -20,7 +20,6 @@ import (
 	"csvexport/internal/config"
 	"csvexport/internal/dataset"
 	"csvexport/internal/identity"
-	"csvexport/internal/metrics"
 	"csvexport/internal/servertest"
 )
 
@@ -88,7 +87,7 @@ func TestHandler_response(t *testing.T) {
 // names the stack, as all do, beside where it happened.
 func TestHandler_panic(t *testing.T) {
 	log := servertest.Log(t)
-	slog.SetDefault(slog.With(metrics.Dimension, "prod"))
+	slog.SetDefault(slog.With("stack", "prod"))
 	h := apigw.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("oops") }), config.JWT)
 	if _, err := h(t.Context(), event()); err == nil {
 		t.Error("no error after a panic")

@@ -3,6 +3,7 @@ package function
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"os"
 
@@ -30,8 +31,15 @@ func load(ctx context.Context, getenv func(string) string, build func(context.Co
 	if err != nil {
 		return nil, err
 	}
-	slog.SetDefault(slog.New(invocations{cfg.Logger(os.Stdout).Handler()}))
+	setLog(cfg, os.Stdout)
 	return build(ctx, cfg)
+}
+
+// setLog makes w the log of slog and of log, by which the Lambda library tells
+// why an invocation failed.
+func setLog(cfg config.Config, w io.Writer) {
+	slog.SetDefault(slog.New(invocations{cfg.Logger(w).Handler()}))
+	slog.SetLogLoggerLevel(slog.LevelError)
 }
 
 // invocations adds to each line of the log which invocation wrote it.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"log"
 	"log/slog"
 	"strings"
 	"testing"
@@ -35,16 +36,16 @@ func TestLoad(t *testing.T) {
 // whatever else it says.
 func TestInvocations(t *testing.T) {
 	var out bytes.Buffer
-	log := slog.New(invocations{slog.NewJSONHandler(&out, nil)})
+	lines := slog.New(invocations{slog.NewJSONHandler(&out, nil)})
 	ctx := lambdacontext.NewContext(t.Context(), &lambdacontext.LambdaContext{AwsRequestID: "r-7"})
 	for name, test := range map[string]struct {
 		ctx  context.Context
 		log  *slog.Logger
 		want any
 	}{
-		"plain":                {ctx, log, "r-7"},
-		"with members":         {ctx, log.With("exportId", "1").With("attempt", 2), "r-7"},
-		"before an invocation": {t.Context(), log.With("exportId", "1"), nil},
+		"plain":                {ctx, lines, "r-7"},
+		"with members":         {ctx, lines.With("exportId", "1").With("attempt", 2), "r-7"},
+		"before an invocation": {t.Context(), lines.With("exportId", "1"), nil},
 	} {
 		out.Reset()
 		test.log.InfoContext(test.ctx, "m")
@@ -52,5 +53,23 @@ func TestInvocations(t *testing.T) {
 		if err := json.Unmarshal(out.Bytes(), &line); err != nil || line["lambdaRequestId"] != test.want {
 			t.Errorf("%s: %s (%v)", name, out.Bytes(), err)
 		}
+	}
+}
+
+// Why an invocation failed is told by the Lambda library, through log; no level
+// of the log may hide it.
+func TestLog_library(t *testing.T) {
+	before, writer, flags := slog.Default(), log.Writer(), log.Flags()
+	t.Cleanup(func() {
+		slog.SetDefault(before)
+		log.SetOutput(writer)
+		log.SetFlags(flags)
+	})
+	var out bytes.Buffer
+	setLog(config.Config{StackName: "prod", LogLevel: slog.LevelError}, &out)
+	log.Print(`{"errorMessage":"repair export 7"}`)
+	var line struct{ Level, Msg, Stack string }
+	if err := json.Unmarshal(out.Bytes(), &line); err != nil || line.Level != "ERROR" || line.Stack != "prod" || !strings.Contains(line.Msg, "repair export 7") {
+		t.Errorf("line %q (%v)", out.String(), err)
 	}
 }

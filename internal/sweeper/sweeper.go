@@ -134,7 +134,7 @@ func (s *Sweeper) Repair(ctx context.Context, id string) error {
 	case jobs.Claimable(e, now):
 		return s.restart(ctx, log, e, now)
 	case e.Phase == export.Finalizing && e.LeaseUntil.Before(now):
-		return s.resume(ctx, log, e, now)
+		return s.resume(ctx, e, now)
 	default:
 		return nil // its worker is alive
 	}
@@ -209,12 +209,12 @@ func (s *Sweeper) postpone(ctx context.Context, e export.Export, now time.Time) 
 }
 
 // resume ends the commit of an export whose worker died in it.
-func (s *Sweeper) resume(ctx context.Context, log *slog.Logger, e export.Export, now time.Time) error {
+func (s *Sweeper) resume(ctx context.Context, e export.Export, now time.Time) error {
 	e, err := s.Jobs.TakeOver(ctx, e, s.Worker, now)
 	if err != nil {
 		return ignore(err, export.Conflict)
 	}
-	log = logOf(e)
+	log := logOf(e)
 	log.InfoContext(ctx, "commit resumed")
 	metrics.Emit(ctx, log.With("repair", "commit resumed"), metrics.Count(metrics.Repairs))
 	if err := ignore(s.Publisher.Resume(ctx, e, now), export.FenceLost); err != nil {

@@ -72,7 +72,8 @@ func TestSweeper_metrics(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			map[string]float64{"OrphanedUploads": 1}, nil,
+			map[string]float64{"OrphanedUploads": 1},
+			nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
