@@ -31,26 +31,22 @@ func build(ctx context.Context, cfg config.Config) (any, error) {
 // that can't be understood is logged, as far as it can have been ours, and
 // dropped. One whose export can't be looked at now comes again.
 func handler(s *sweeper.Sweeper) func(context.Context, events.SQSEvent) (events.SQSEventResponse, error) {
-	return func(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error) {
-		answer := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
-		for _, record := range event.Records {
-			log := slog.Default().With("messageId", record.MessageId, "sentAt", record.Attributes["SentTimestamp"])
-			m, err := queue.Decode(record.Body)
-			if err != nil {
-				log.ErrorContext(ctx, "dead letter dropped: it can't be understood", "error", err, "body", record.Body[:min(len(record.Body), maxBody)])
-				metrics.Emit(ctx, log, metrics.Count(metrics.DeadLetters))
-				continue
-			}
-			log = log.With("exportId", m.ExportID, "traceparent", m.Traceparent)
-			log.ErrorContext(ctx, "dead letter")
+	return function.Messages(func(ctx context.Context, record events.SQSMessage) error {
+		log := slog.Default().With("messageId", record.MessageId, "sentAt", record.Attributes["SentTimestamp"])
+		m, err := queue.Decode(record.Body)
+		if err != nil {
+			log.ErrorContext(ctx, "dead letter dropped: it can't be understood", "error", err, "body", record.Body[:min(len(record.Body), maxBody)])
 			metrics.Emit(ctx, log, metrics.Count(metrics.DeadLetters))
-			if err := s.Repair(ctx, m.ExportID); err != nil {
-				log.ErrorContext(ctx, "export of a dead letter not repaired", "error", err)
-				answer.BatchItemFailures = append(answer.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: record.MessageId})
-			}
+			return nil
 		}
-		return answer, nil
-	}
+		log = log.With("exportId", m.ExportID, "traceparent", m.Traceparent)
+		log.ErrorContext(ctx, "dead letter")
+		metrics.Emit(ctx, log, metrics.Count(metrics.DeadLetters))
+		if err = s.Repair(ctx, m.ExportID); err != nil {
+			log.ErrorContext(ctx, "export of a dead letter not repaired", "error", err)
+		}
+		return err
+	})
 }
 
 // maxBody is how many bytes of a message that can't be understood are logged.

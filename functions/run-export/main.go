@@ -86,25 +86,20 @@ func warnOfBudget(ctx context.Context, rows *source.Source, b source.Budget) {
 	}
 }
 
-// handler runs the messages of an event. Those that have served their purpose
-// and those that never can are acknowledged. The failures are an empty list,
-// never null, where there are none. Memory is given back afterwards, so that an
+// handler runs each message. Those that have served their purpose and those
+// that never can are acknowledged. Memory is given back afterwards, so that an
 // export in a warm environment needs no more of it than one in a fresh one.
 func handler(r *runner.Runner) func(context.Context, events.SQSEvent) (events.SQSEventResponse, error) {
-	return func(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error) {
+	return function.Messages(func(ctx context.Context, record events.SQSMessage) error {
 		defer debug.FreeOSMemory()
-		answer := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
-		for _, record := range event.Records {
-			m, err := queue.Decode(record.Body)
-			if err != nil {
-				slog.ErrorContext(ctx, "message dropped: it can't be understood", "messageId", record.MessageId, "error", err)
-				continue
-			}
-			if err := r.Run(ctx, m); err != nil {
-				slog.ErrorContext(ctx, "message not handled", "messageId", record.MessageId, "exportId", m.ExportID, "traceparent", m.Traceparent, "error", err)
-				answer.BatchItemFailures = append(answer.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: record.MessageId})
-			}
+		m, err := queue.Decode(record.Body)
+		if err != nil {
+			slog.ErrorContext(ctx, "message dropped: it can't be understood", "messageId", record.MessageId, "error", err)
+			return nil
 		}
-		return answer, nil
-	}
+		if err = r.Run(ctx, m); err != nil {
+			slog.ErrorContext(ctx, "message not handled", "messageId", record.MessageId, "exportId", m.ExportID, "traceparent", m.Traceparent, "error", err)
+		}
+		return err
+	})
 }

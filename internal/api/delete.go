@@ -67,7 +67,7 @@ func (h *DeleteExport) end(ctx context.Context, e export.Export) error {
 		if err := h.Jobs.Cancel(ctx, e, time.Now(), h.FileTTL); err != nil {
 			return err
 		}
-		log := slog.With("exportId", e.ID, "phase", e.Phase, "attempt", e.Attempt, "fence", e.Fence, "dataset", e.Spec.Dataset, "traceparent", e.Traceparent)
+		log := slog.With(e.LogAttrs()...).With("phase", e.Phase)
 		log.InfoContext(ctx, "export cancelled")
 		metrics.Emit(ctx, log, metrics.Count(metrics.Cancelled))
 		return nil

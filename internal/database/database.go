@@ -6,8 +6,6 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
-	"os"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
@@ -22,7 +20,7 @@ import (
 func Open(ctx context.Context, aws aws.Config, cfg config.Config) (*source.Source, error) {
 	protection := source.TLS{ByURL: cfg.DatabaseTLS == config.ByURL}
 	if cfg.DatabaseCA != "" {
-		pem, err := read(ctx, cfg.DatabaseCA)
+		pem, err := s3file.Read(ctx, cfg.DatabaseCA)
 		if err != nil {
 			return nil, fmt.Errorf("DATABASE_CA: %w", err)
 		}
@@ -32,14 +30,4 @@ func Open(ctx context.Context, aws aws.Config, cfg config.Config) (*source.Sourc
 		}
 	}
 	return source.NewAt(secret.NewDatabase(aws, cfg.DatabaseURL, cfg.DatabaseSecretARN).URL, protection), nil
-}
-
-// read reads a file, or an object named s3://BUCKET/KEY.
-func read(ctx context.Context, place string) ([]byte, error) {
-	object, inS3 := strings.CutPrefix(place, "s3://")
-	if !inS3 {
-		return os.ReadFile(place)
-	}
-	bucket, key, _ := strings.Cut(object, "/")
-	return s3file.Read(ctx, bucket, key)
 }

@@ -158,6 +158,11 @@ func (e Export) Spent() bool { return e.Counted() >= MaxAttempts }
 // Counted is how many of e's attempts count.
 func (e Export) Counted() int { return e.Attempt - e.Excused }
 
+// LogAttrs are the members of a line of the log about e, for slog.
+func (e Export) LogAttrs() []any {
+	return []any{"exportId", e.ID, "attempt", e.Attempt, "fence", e.Fence, "dataset", e.Spec.Dataset, "traceparent", e.Traceparent}
+}
+
 // FileName is the name a caller's download is saved under.
 func (e Export) FileName() string {
 	if e.Spec.FileName != "" {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
@@ -24,6 +25,21 @@ func Start(build func(context.Context, config.Config) (handler any, err error), 
 		os.Exit(1)
 	}
 	lambda.Start(handler)
+}
+
+// Messages is the handler of a queue's events. A message that handle returns an
+// error for comes again; the others are acknowledged. The failures are an empty
+// list, never null, where there are none.
+func Messages(handle func(ctx context.Context, m events.SQSMessage) error) func(context.Context, events.SQSEvent) (events.SQSEventResponse, error) {
+	return func(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error) {
+		answer := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
+		for _, m := range event.Records {
+			if err := handle(ctx, m); err != nil {
+				answer.BatchItemFailures = append(answer.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: m.MessageId})
+			}
+		}
+		return answer, nil
+	}
 }
 
 func load(ctx context.Context, getenv func(string) string, build func(context.Context, config.Config) (any, error), required []config.Setting) (any, error) {

@@ -105,7 +105,7 @@ func (p *Publisher) Resume(ctx context.Context, e export.Export, dueAt time.Time
 		if failErr := p.Jobs.Fail(ctx, e, failure, time.Now(), p.FileTTL); failErr != nil {
 			return errors.Join(err, failErr)
 		}
-		metrics.Emit(ctx, logOf(e).With("code", code), metrics.Count(metrics.Failed))
+		metrics.Emit(ctx, slog.With(e.LogAttrs()...).With("code", code), metrics.Count(metrics.Failed))
 	}
 	return err
 }
@@ -160,12 +160,8 @@ func (p *Publisher) complete(ctx context.Context, e export.Export) error {
 	if err := p.Jobs.Complete(context.WithoutCancel(ctx), e, now, now.Add(p.FileTTL)); err != nil {
 		return err
 	}
-	metrics.Emit(ctx, logOf(e), metrics.Count(metrics.Completed),
+	metrics.Emit(ctx, slog.With(e.LogAttrs()...), metrics.Count(metrics.Completed),
 		metrics.Value{Name: metrics.Rows, Value: float64(e.Result.Rows)}, metrics.Value{Name: metrics.Bytes, Value: float64(e.Result.Bytes)},
 		metrics.Seconds(metrics.TotalSeconds, max(now.Sub(e.CreatedAt), 0)))
 	return nil
-}
-
-func logOf(e export.Export) *slog.Logger {
-	return slog.With("exportId", e.ID, "attempt", e.Attempt, "fence", e.Fence, "dataset", e.Spec.Dataset, "traceparent", e.Traceparent)
 }

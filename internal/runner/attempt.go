@@ -66,12 +66,7 @@ func (r *Runner) clearEarlier(ctx context.Context, log *slog.Logger, e export.Ex
 	if err := r.Source.EndEarlier(ctx, e.ID, e.Attempt); err != nil {
 		log.WarnContext(ctx, "queries of earlier attempts not ended", "error", err)
 	}
-	r.abortUploads(ctx, log, e, e.Attempt-1)
-}
-
-// abortUploads aborts the open uploads of e's attempts up to the given one.
-func (r *Runner) abortUploads(ctx context.Context, log *slog.Logger, e export.Export, upTo int) {
-	keys := e.Keys(upTo)
+	keys := e.Keys(e.Attempt - 1)
 	open, err := r.Bucket.OpenUploads(ctx, e.KeyPrefix())
 	for _, u := range open {
 		if slices.Contains(keys, u.Key) {

@@ -8,6 +8,7 @@ import (
 
 	"csvexport/internal/dataset"
 	"csvexport/internal/export"
+	"csvexport/internal/s3file"
 	"csvexport/internal/servertest"
 )
 
@@ -66,7 +67,7 @@ func (f fixture) wantFile(t *testing.T, e export.Export, url, query string, some
 // The examples of seeds/, by every operator for every type, are what psql
 // makes of SQL that was written by hand.
 func TestDatasets_examples(t *testing.T) {
-	catalog, err := dataset.Load(t.Context(), seedsFolder+"/datasets.yaml", nil)
+	catalog, err := dataset.Load(t.Context(), seedsFolder+"/datasets.yaml", s3file.Read)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,21 +1,34 @@
-// Package s3file reads files that a setting names in S3. Functions whose
-// setting names none have no client for it.
+// Package s3file reads files that a setting names: by their path, or in S3.
+// Functions whose settings name none in S3 have no client for it.
 package s3file
 
 import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"csvexport/internal/awsconfig"
 )
 
-// Read returns the content of an object in S3, such as a catalog of
-// datasets. It has a client of its own, which a function that reads none does
-// without.
-func Read(ctx context.Context, bucket, key string) (content []byte, err error) {
+// Read returns the content of what a setting names: the path of a file, or an
+// object as s3://BUCKET/KEY.
+func Read(ctx context.Context, place string) ([]byte, error) {
+	object, inS3 := strings.CutPrefix(place, "s3://")
+	if !inS3 {
+		return os.ReadFile(place)
+	}
+	bucket, key, _ := strings.Cut(object, "/")
+	if bucket == "" || key == "" {
+		return nil, fmt.Errorf("%s: want s3://BUCKET/KEY", place)
+	}
+	return readObject(ctx, bucket, key)
+}
+
+func readObject(ctx context.Context, bucket, key string) (content []byte, err error) {
 	cfg, err := awsconfig.Load(ctx)
 	if err != nil {
 		return nil, err

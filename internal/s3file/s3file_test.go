@@ -1,6 +1,8 @@
 package s3file_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -10,16 +12,31 @@ import (
 	"csvexport/internal/servertest"
 )
 
+// A setting names a file, or an object in S3.
 func TestRead(t *testing.T) {
-	bucket, key, text := servertest.Bucket(t), "catalogs/my datasets.yaml", "datasets:\n"
-	_, err := servertest.S3(t).PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader(text)})
-	if err != nil {
+	file := filepath.Join(t.TempDir(), "some.yaml")
+	if err := os.WriteFile(file, []byte("text"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s3file.Read(t.Context(), bucket, key); err != nil || string(got) != text {
-		t.Errorf("read %q, error %v", got, err)
+	bucket := servertest.Bucket(t)
+	if _, err := servertest.S3(t).PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: new("some/key.yaml"), Body: strings.NewReader("object")}); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := s3file.Read(t.Context(), bucket, "other"); err == nil || !strings.Contains(err.Error(), "s3://"+bucket+"/other") {
-		t.Errorf("of a missing object: error %v", err)
+	for _, test := range []struct{ place, text, says string }{
+		{file, "text", ""},
+		{file + "x", "", "no such file"},
+		{"s3://" + bucket + "/some/key.yaml", "object", ""},
+		{"s3://" + bucket + "/missing", "", "read s3://" + bucket + "/missing: "},
+		{"s3://b", "", "want s3://BUCKET/KEY"},
+		{"s3:///key", "", "want s3://BUCKET/KEY"},
+	} {
+		got, err := s3file.Read(t.Context(), test.place)
+		if test.says != "" {
+			if err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("%s: error %v, want %q", test.place, err, test.says)
+			}
+		} else if err != nil || string(got) != test.text {
+			t.Errorf("%s: %q, error %v", test.place, got, err)
+		}
 	}
 }

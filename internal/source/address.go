@@ -8,10 +8,12 @@ import (
 	"io/fs"
 	"net"
 	neturl "net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"csvexport/internal/export"
 )
@@ -54,17 +56,18 @@ func (t TLS) config(url string) (*pgx.ConnConfig, error) {
 			Err: errors.New("the database URL's sslmode doesn't prove who the server is: use verify-full, or have DATABASE_TLS say url"),
 		}
 	}
-	if t.Roots != nil {
-		if config.TLSConfig != nil {
-			config.TLSConfig.RootCAs = t.Roots
-		}
-		for _, f := range config.Fallbacks {
-			if f.TLSConfig != nil {
-				f.TLSConfig.RootCAs = t.Roots
-			}
+	for _, way := range ways(config) {
+		if t.Roots != nil && way.TLSConfig != nil {
+			way.TLSConfig.RootCAs = t.Roots
 		}
 	}
 	return config, nil
+}
+
+// ways are all the ways to a server that the configuration has: its own first,
+// and those that it falls back to.
+func ways(config *pgx.ConnConfig) []*pgconn.FallbackConfig {
+	return append([]*pgconn.FallbackConfig{{Host: config.Host, TLSConfig: config.TLSConfig}}, config.Fallbacks...)
 }
 
 // unreadable says why a URL can't be read, and nothing that it holds: of a wrong
@@ -81,17 +84,9 @@ func unreadable(err error) error {
 // verifies reports whether every way of the configuration ends at loopback or
 // at a server whose name is proven.
 func verifies(config *pgx.ConnConfig) bool {
-	safe := config.TLSConfig != nil && !config.TLSConfig.InsecureSkipVerify
-	if !safe && !loopback(config.Host) {
-		return false
-	}
-	for _, f := range config.Fallbacks {
-		safe := f.TLSConfig != nil && !f.TLSConfig.InsecureSkipVerify
-		if !safe && !loopback(f.Host) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(ways(config), func(way *pgconn.FallbackConfig) bool {
+		return !loopback(way.Host) && (way.TLSConfig == nil || way.TLSConfig.InsecureSkipVerify)
+	})
 }
 
 // loopback reports whether a host is this machine: by its address, its name,

@@ -228,7 +228,7 @@ func (s *Sweeper) resume(ctx context.Context, e export.Export, now time.Time) er
 
 // logOf returns the log of what is done for an export as it is.
 func logOf(e export.Export) *slog.Logger {
-	return slog.With("exportId", e.ID, "owner", e.Owner, "attempt", e.Attempt, "fence", e.Fence, "dataset", e.Spec.Dataset, "traceparent", e.Traceparent)
+	return slog.With(e.LogAttrs()...).With("owner", e.Owner)
 }
 
 func ignore(err error, code export.Code) error {
