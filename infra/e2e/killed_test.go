@@ -1,16 +1,15 @@
 package e2e
 
 import (
-	"encoding/json"
-	"net/http"
 	"os"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"csvexport/infra/internal/invariants"
 )
 
 // A worker that dies without a word costs its attempt and nothing else: when
@@ -57,30 +56,17 @@ func (l *local) parts(t *testing.T, id string) int {
 	return n
 }
 
-// environmentView is a running process of a function.
-type environmentView struct {
-	Function string `json:"function"`
-	PID      int    `json:"pid"`
-	State    string `json:"state"`
-}
-
-func (l *local) environments(t *testing.T) []environmentView {
-	t.Helper()
-	a := l.get(t, l.Endpoints.Lambda+"/local/environments")
-	var all []environmentView
-	if err := json.Unmarshal(a.body, &all); err != nil || a.status != http.StatusOK {
-		t.Fatalf("environments: %d %v\n%s", a.status, err, a.body)
-	}
-	return all
-}
-
 // busyWorkers are the process ids of run-export at work.
 func (l *local) busyWorkers(t *testing.T) []int {
 	t.Helper()
+	all, err := invariants.Processes(t.Context(), l.State)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var busy []int
-	for _, e := range l.environments(t) {
-		if strings.HasSuffix(e.Function, "RunExportFunction") && e.State == "busy" {
-			busy = append(busy, e.PID)
+	for _, p := range all {
+		if p.Exporting() {
+			busy = append(busy, p.PID)
 		}
 	}
 	return busy

@@ -41,10 +41,8 @@ func testAPI(ctx context.Context, opt options, stdout, stderr io.Writer) (err er
 	if err != nil {
 		return err
 	}
-	parameters := maps.Clone(plenty)
-	maps.Copy(parameters, map[string]string{
-		"AuthMode": "jwt", "AllowAnonymous": "false", "AuthIssuer": signIn.URL, "AuthAudience": testAudience,
-	})
+	parameters := signIn.parameters()
+	maps.Copy(parameters, plenty)
 	return onOwnStack(ctx, opt, stack.Config{Out: stderr, Parameters: parameters}, func(s *stack.Stack) error {
 		if err := fillUsers(ctx, opt, s.State.DB(), stderr); err != nil {
 			return err

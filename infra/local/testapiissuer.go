@@ -45,6 +45,11 @@ func (i *issuer) close() error {
 	return err
 }
 
+// parameters have a stack take this issuer's tokens, and nobody without one.
+func (i *issuer) parameters() map[string]string {
+	return map[string]string{"AuthMode": "jwt", "AllowAnonymous": "false", "AuthIssuer": i.URL, "AuthAudience": testAudience}
+}
+
 // token is good for a caller of this name, for an hour.
 func (i *issuer) token(subject string) (string, error) {
 	return i.key.Token(map[string]any{"iss": i.URL, "aud": testAudience, "sub": subject, "exp": time.Now().Add(time.Hour).Unix()})

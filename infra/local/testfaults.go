@@ -83,12 +83,11 @@ func onFaultyStack(ctx context.Context, opt options, workers int, stderr io.Writ
 	}
 	suite := faults.New(stderr, signIn.token)
 	opt.rows = faultRows
+	parameters := signIn.parameters()
+	parameters["MaximumConcurrency"] = strconv.Itoa(workers)
 	return onOwnStack(ctx, opt, stack.Config{
 		Out: stderr, Datasets: catalog, Intercept: suite.Intercept, InterceptDatabase: suite.InterceptDatabase,
-		Parameters: map[string]string{
-			"MaximumConcurrency": strconv.Itoa(workers),
-			"AuthMode":           "jwt", "AllowAnonymous": "false", "AuthIssuer": signIn.URL, "AuthAudience": testAudience,
-		},
+		Parameters: parameters,
 	}, func(s *stack.Stack) (err error) {
 		defer func() { err = errors.Join(err, suite.Close()) }()
 		if err := fillUsers(ctx, opt, s.State.DB(), stderr); err != nil {

@@ -148,7 +148,7 @@ func (k *soak) killAny() {
 	processes, err := invariants.Processes(k.ctx, k.stack.State)
 	k.must(err)
 	for _, p := range processes {
-		if strings.HasSuffix(p.Function, "RunExportFunction") && p.State == "busy" && p.PID > 1 {
+		if p.Exporting() && p.PID > 1 {
 			if syscall.Kill(p.PID, syscall.SIGKILL) == nil {
 				k.killed(false)
 			}

@@ -119,6 +119,11 @@ type Process struct {
 	State    string `json:"state"`
 }
 
+// Exporting reports whether the process is a run-export at work.
+func (p Process) Exporting() bool {
+	return strings.HasSuffix(p.Function, "RunExportFunction") && p.State == "busy"
+}
+
 // Processes lists the functions' processes.
 func Processes(ctx context.Context, state stack.State) ([]Process, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, state.Endpoints.Lambda+"/local/environments", nil)
@@ -130,6 +135,9 @@ func Processes(ctx context.Context, state stack.State) ([]Process, error) {
 		return nil, err
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("list the functions' processes: %s", resp.Status)
+	}
 	var all []Process
 	err = json.NewDecoder(resp.Body).Decode(&all)
 	return all, err
@@ -149,7 +157,7 @@ func checkProcesses(ctx context.Context, v *violations, state stack.State, expor
 		}
 	}
 	for _, p := range all {
-		if strings.HasSuffix(p.Function, "RunExportFunction") && p.State == "busy" && working == 0 {
+		if p.Exporting() && working == 0 {
 			v.add("run-export %d is at work, and no export is processing", p.PID)
 		}
 		if stopped(p.PID) {

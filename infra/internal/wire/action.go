@@ -34,19 +34,6 @@ func Hang(x *Exchange) {
 	x.Hangup()
 }
 
-// Delay has the request wait.
-func Delay(d time.Duration) Action {
-	return func(x *Exchange) {
-		timer := make(chan struct{})
-		stop := time.AfterFunc(d, func() { close(timer) })
-		defer stop.Stop()
-		if !x.wait(timer) {
-			x.Hangup()
-		}
-		Pass(x)
-	}
-}
-
 // Refuse answers with an error of the service instead of asking it. The codes
 // are the service's own, such as SlowDown or ThrottlingException.
 func Refuse(status int, code string) Action {

@@ -65,11 +65,9 @@ type Rule struct {
 	Match func(Call) bool
 	Do    Action
 	Times int // to how many calls it applies; 0: all
-	Skip  int // how many calls that match go by before
 
-	mu      sync.Mutex
-	matched int
-	fired   []Call
+	mu    sync.Mutex
+	fired []Call
 }
 
 // Fired returns the calls that the rule was applied to.
@@ -86,8 +84,7 @@ func (r *Rule) take(c Call) bool {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.matched++
-	if r.matched <= r.Skip || r.Times > 0 && len(r.fired) == r.Times {
+	if r.Times > 0 && len(r.fired) == r.Times {
 		return false
 	}
 	r.fired = append(r.fired, c)
