@@ -46,25 +46,26 @@ const usage = `usage: local COMMAND [flags]
 
 // options are the flags that the commands share.
 type options struct {
-	root        string
-	stack       string
-	port        int
-	databaseURL string
-	rows        int64
-	dataset     string // the example table that seed fills
-	datasets    string // the file of datasets, absolute, or s3://BUCKET/KEY; empty for the embedded one
-	clean       bool
-	ephemeral   bool
-	requests    int
-	starts      int
-	rounds      int
-	seed        int
-	write       string
-	postgres    string
-	pooler      string
-	only        string
-	minutes     int
-	parameters  parameters
+	root         string
+	stack        string
+	port         int
+	databaseURL  string
+	rows         int64
+	dataset      string // the example table that seed fills
+	datasets     string // the file of datasets, absolute, or s3://BUCKET/KEY; empty for the embedded one
+	clean        bool
+	ephemeral    bool
+	requestsOnly bool
+	requests     int
+	starts       int
+	rounds       int
+	seed         int
+	write        string
+	postgres     string
+	pooler       string
+	only         string
+	minutes      int
+	parameters   parameters
 }
 
 func main() {
@@ -173,6 +174,7 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 		port()
 		datasets("")
 		fs.Var(&opt.parameters, "param", "`NAME=VALUE` of a parameter of template.yaml, over the stack's own; may be repeated")
+		fs.BoolVar(&opt.requestsOnly, "requests-only", false, "deliver no message and follow no schedule: exports stay queued")
 		fs.BoolVar(&opt.ephemeral, "ephemeral", false, "start empty and keep nothing")
 		rows(0, "seed the users table with so many rows if there is none; 0 for no table")
 	case "down":

@@ -56,7 +56,7 @@ func withStack(ctx context.Context, opt options, stderr io.Writer, f func(*stack
 	begin := time.Now()
 	fmt.Fprintf(stderr, "starting the stack %q: Postgres, SQS, DynamoDB, S3 and the functions\n", opt.stack)
 	s, err := stack.Start(ctx, folder, stack.Config{
-		Port: opt.port, DatabaseURL: opt.databaseURL, Datasets: opt.datasets, Parameters: opt.parameters, Out: stderr,
+		Port: opt.port, DatabaseURL: opt.databaseURL, Datasets: opt.datasets, Parameters: opt.parameters, RequestsOnly: opt.requestsOnly, Out: stderr,
 	})
 	if err != nil {
 		return err

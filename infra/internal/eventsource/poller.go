@@ -6,7 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -27,104 +27,133 @@ const (
 	// before its messages go back to the queue, and goBackAfter for how long they stay out of sight then.
 	throttledFor = 15 * time.Second
 	goBackAfter  = 5 * time.Second
+	// freshFor is how long a message is held before its visibility timeout
+	// begins anew when it is handed out.
+	freshFor = time.Second
 	// settleTimeout bounds deleting messages or giving them back.
 	settleTimeout = 10 * time.Second
 	slowestRetry  = 5 * time.Second
+	maxBatch      = 10 // messages in a request to SQS
 )
 
 // Config is what a poller needs.
 type Config struct {
-	Source    template.EventSource
-	Region    string
-	QueueURL  string
-	Client    *sqs.Client
-	InvokeURL string        // base URL of a Lambda Invoke API
-	Function  string        // the function's name there
-	Grace     time.Duration // how long Run waits for invocations at its end; 0: not at all
-	OnError   func(error)   // is told of what went wrong; may be called from several goroutines at once
+	Source     template.EventSource
+	Region     string
+	QueueURL   string
+	Visibility time.Duration // the queue's visibility timeout
+	Client     *sqs.Client
+	InvokeURL  string        // base URL of a Lambda Invoke API
+	Function   string        // the function's name there
+	Grace      time.Duration // how long Run waits for invocations at its end; 0: not at all
+	OnError    func(error)   // is told of what went wrong; may be called from several goroutines at once
 }
 
 // poller is the state of one Run.
 type poller struct {
 	Config
 	invoker invoker
-	slots   chan struct{} // one for each batch in flight
-	flights sync.WaitGroup
+	landed  chan []held // each batch whose flight is over; holds all that there can be
+	flying  int         // batches that didn't land yet
 }
 
 // Run receives messages and invokes the function with them until ctx is done.
-// At most MaximumConcurrency batches are in flight, and no message is received
-// that can't be given to the function at once.
+// At most MaximumConcurrency batches are in flight. What was received beyond
+// them is held, and handed out in a fair order (backlog).
 //
 // What the function dealt with is deleted; what it failed on, or did not
-// answer, comes back after the queue's visibility timeout. When ctx is done
-// the invocations in flight have Config.Grace to end; the error says how many did not.
+// answer, comes back after the queue's visibility timeout. When ctx is done,
+// what is held goes back to the queue, and the invocations in flight have
+// Config.Grace to end; the error says how many did not.
 func Run(ctx context.Context, config Config) error {
 	concurrency := config.Source.MaximumConcurrency
 	if concurrency == 0 {
 		concurrency = defaultConcurrency
 	}
-	p := &poller{
-		Config: config, slots: make(chan struct{}, concurrency), invoker: newInvoker(config.InvokeURL, config.Function),
-	}
+	p := &poller{Config: config, landed: make(chan []held, concurrency), invoker: newInvoker(config.InvokeURL, config.Function)}
 	defer p.invoker.close()
 	// Invocations outlive ctx, by Grace at most.
 	flightCtx, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
-	p.receiveAll(ctx, flightCtx)
+	p.handOut(ctx, flightCtx)
 
-	done := make(chan struct{})
-	go func() {
-		p.flights.Wait()
-		close(done)
-	}()
 	grace := time.NewTimer(config.Grace)
 	defer grace.Stop()
-	select {
-	case <-done:
-		return nil
-	case <-grace.C:
-		left := len(p.slots)
-		abandon()
-		<-done
-		if left == 0 {
-			return nil
+	for p.flying > 0 {
+		select {
+		case <-p.landed:
+			p.flying--
+		case <-grace.C:
+			left := p.flying
+			abandon()
+			for ; p.flying > 0; p.flying-- {
+				<-p.landed
+			}
+			return fmt.Errorf("invocations for %s still at work after %v: %d; their messages come back after the visibility timeout",
+				config.Source.QueueARN, config.Grace, left)
 		}
-		return fmt.Errorf("invocations for %s still at work after %v: %d; their messages come back after the visibility timeout",
-			config.Source.QueueARN, config.Grace, left)
+	}
+	return nil
+}
+
+// handOut starts a flight for each batch until ctx is done, and gives back what
+// is held then.
+func (p *poller) handOut(ctx, flightCtx context.Context) {
+	received := make(chan []types.Message)
+	go func() {
+		defer close(received)
+		p.receiveAll(ctx, flightCtx, received)
+	}()
+	waiting := newBacklog()
+	for ctx.Err() == nil {
+		for p.flying < cap(p.landed) {
+			batch := waiting.next(time.Now(), p.Source.BatchSize)
+			if len(batch) == 0 {
+				break
+			}
+			p.flying++
+			go func() {
+				defer func() { p.landed <- batch }()
+				p.fly(flightCtx, batch)
+			}()
+		}
+		more := received
+		if waiting.full() {
+			more = nil
+		}
+		select {
+		case <-ctx.Done():
+		case messages := <-more:
+			waiting.add(messages, time.Now(), p.Visibility)
+		case batch := <-p.landed:
+			p.flying--
+			waiting.land(batch, time.Now())
+		}
+	}
+	for messages := range received {
+		waiting.add(messages, time.Now(), p.Visibility)
+	}
+	for batch := waiting.next(time.Now(), maxBatch); len(batch) > 0; batch = waiting.next(time.Now(), maxBatch) {
+		p.giveBack(flightCtx, messagesOf(batch), 0)
 	}
 }
 
-// receiveAll starts a flight for each batch until ctx is done.
-func (p *poller) receiveAll(ctx, flightCtx context.Context) {
+// receiveAll hands on what the queue has until ctx is done.
+func (p *poller) receiveAll(ctx, flightCtx context.Context, received chan<- []types.Message) {
 	retry := backoff{}
 	for ctx.Err() == nil {
-		select {
-		case <-ctx.Done():
-			return
-		case p.slots <- struct{}{}:
-		}
 		messages, err := p.receive(flightCtx)
-		switch {
-		case err != nil:
-			<-p.slots
+		if err != nil {
 			if ctx.Err() == nil {
 				p.OnError(fmt.Errorf("receive from %s: %w", p.QueueURL, err))
 			}
 			retry.wait(ctx)
 			continue
-		case len(messages) == 0:
-			<-p.slots
-		case ctx.Err() != nil:
-			p.giveBack(flightCtx, messages, 0)
-			<-p.slots
-		default:
-			p.flights.Go(func() {
-				defer func() { <-p.slots }()
-				p.fly(flightCtx, messages)
-			})
 		}
 		retry = backoff{}
+		if len(messages) > 0 {
+			received <- messages
+		}
 	}
 }
 
@@ -133,7 +162,7 @@ func (p *poller) receive(ctx context.Context) ([]types.Message, error) {
 	defer cancel()
 	out, err := p.Client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
 		QueueUrl:                    &p.QueueURL,
-		MaxNumberOfMessages:         int32(p.Source.BatchSize), //nolint:gosec // the template allows 1 to 10
+		MaxNumberOfMessages:         maxBatch,
 		WaitTimeSeconds:             int32(pollWait.Seconds()),
 		MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameAll},
 		MessageAttributeNames:       []string{"All"},
@@ -145,7 +174,11 @@ func (p *poller) receive(ctx context.Context) ([]types.Message, error) {
 }
 
 // fly takes one batch to the function and settles its messages.
-func (p *poller) fly(ctx context.Context, messages []types.Message) {
+func (p *poller) fly(ctx context.Context, batch []held) {
+	messages := p.renew(ctx, batch)
+	if len(messages) == 0 {
+		return
+	}
 	payload, err := encode(messages, p.Source.QueueARN, p.Region)
 	if err != nil {
 		p.OnError(err)
@@ -177,6 +210,29 @@ func (p *poller) fly(ctx context.Context, messages []types.Message) {
 	p.remove(ctx, done)
 }
 
+// renew gives a batch that was held for a while the whole of its visibility
+// timeout again. A message for which that fails is left out: SQS may deliver it again.
+func (p *poller) renew(ctx context.Context, batch []held) []types.Message {
+	messages := messagesOf(batch)
+	if time.Since(batch[0].received) < freshFor && time.Since(batch[len(batch)-1].received) < freshFor {
+		return messages
+	}
+	lost, err := p.changeVisibility(ctx, messages, p.Visibility)
+	if err != nil {
+		p.OnError(fmt.Errorf("renew the visibility timeout in %s: %w", p.QueueURL, err))
+		return nil
+	}
+	return slices.DeleteFunc(messages, func(m types.Message) bool { return slices.Contains(lost, aws.ToString(m.MessageId)) })
+}
+
+func messagesOf(batch []held) []types.Message {
+	messages := make([]types.Message, len(batch))
+	for i, h := range batch {
+		messages[i] = h.Message
+	}
+	return messages
+}
+
 // remove deletes messages. One that stays is delivered again, as SQS may do anyway.
 func (p *poller) remove(ctx context.Context, messages []types.Message) {
 	if len(messages) == 0 {
@@ -202,17 +258,30 @@ func (p *poller) remove(ctx context.Context, messages []types.Message) {
 // giveBack makes messages visible again, after a while. One that can't be is
 // visible after the queue's visibility timeout.
 func (p *poller) giveBack(ctx context.Context, messages []types.Message, after time.Duration) {
+	if _, err := p.changeVisibility(ctx, messages, after); err != nil {
+		p.OnError(fmt.Errorf("give messages back to %s: %w", p.QueueURL, err))
+	}
+}
+
+// changeVisibility has messages stay out of sight for a while from now on. It
+// returns the ids of those for which SQS refused that.
+func (p *poller) changeVisibility(ctx context.Context, messages []types.Message, hidden time.Duration) (refused []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	in := &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &p.QueueURL}
-	for i, m := range messages {
+	for _, m := range messages {
 		in.Entries = append(in.Entries, types.ChangeMessageVisibilityBatchRequestEntry{
-			Id: aws.String(fmt.Sprint(i)), ReceiptHandle: m.ReceiptHandle, VisibilityTimeout: int32(after.Seconds()),
+			Id: m.MessageId, ReceiptHandle: m.ReceiptHandle, VisibilityTimeout: int32(hidden.Seconds()),
 		})
 	}
-	if _, err := p.Client.ChangeMessageVisibilityBatch(ctx, in); err != nil {
-		p.OnError(fmt.Errorf("give messages back to %s: %w", p.QueueURL, err))
+	out, err := p.Client.ChangeMessageVisibilityBatch(ctx, in)
+	if err != nil {
+		return nil, err
 	}
+	for _, f := range out.Failed {
+		refused = append(refused, aws.ToString(f.Id))
+	}
+	return refused, nil
 }
 
 // backoff waits longer each time, from 50 ms to slowestRetry.

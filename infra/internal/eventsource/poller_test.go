@@ -35,6 +35,7 @@ type queue struct {
 	t      *testing.T
 	client *sqs.Client
 	url    string
+	hidden time.Duration // visibility timeout
 }
 
 // readBodies hides WriteTo of smithy-go's request bodies, or answers are lost
@@ -57,7 +58,7 @@ func newQueue(t *testing.T, visibilitySeconds int) *queue {
 	}
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	q := &queue{t: t, client: sqs.New(sqs.Options{
+	q := &queue{t: t, hidden: time.Duration(visibilitySeconds) * time.Second, client: sqs.New(sqs.Options{
 		Region: "us-east-1", BaseEndpoint: &endpoint, HTTPClient: &http.Client{Transport: readBodies{transport}},
 		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
 	})}
@@ -77,10 +78,12 @@ func newQueue(t *testing.T, visibilitySeconds int) *queue {
 	return q
 }
 
-func (q *queue) send(body string) {
+func (q *queue) send(body string) { q.sendAs("owner-1", body) }
+
+func (q *queue) sendAs(group, body string) {
 	q.t.Helper()
 	if _, err := q.client.SendMessage(q.t.Context(), &sqs.SendMessageInput{
-		QueueUrl: &q.url, MessageBody: &body, MessageGroupId: aws.String("owner-1"),
+		QueueUrl: &q.url, MessageBody: &body, MessageGroupId: &group,
 		MessageAttributes: map[string]types.MessageAttributeValue{"kind": {DataType: aws.String("String"), StringValue: aws.String("export")}},
 	}); err != nil {
 		q.t.Fatal(err)
@@ -169,7 +172,8 @@ func poll(t *testing.T, q *queue, f *function, source template.EventSource, grac
 	source.QueueARN = queueARN
 	go func() {
 		done <- eventsource.Run(ctx, eventsource.Config{
-			Source: source, Region: "us-east-1", QueueURL: q.url, Client: q.client, InvokeURL: server.URL, Function: "Run", Grace: grace,
+			Source: source, Region: "us-east-1", QueueURL: q.url, Visibility: q.hidden, Client: q.client,
+			InvokeURL: server.URL, Function: "Run", Grace: grace,
 			OnError: func(err error) { p.mu.Lock(); p.errors = append(p.errors, err.Error()); p.mu.Unlock() },
 		})
 	}()
@@ -231,7 +235,7 @@ func TestRun_Concurrency(t *testing.T) {
 	}
 	p := poll(t, q, f, template.EventSource{BatchSize: 1, MaximumConcurrency: 3}, 5*time.Second)
 	eventually(t, "three at once", func() bool { return f.running.Load() == 3 })
-	q.waitFor("2 visible, 3 in flight") // no message waits for a free function out of sight
+	q.waitFor("0 visible, 5 in flight") // two are held, for a fair choice
 	close(gate)
 	q.waitFor("0 visible, 0 in flight")
 	if err := p.now(); err != nil || p.problems() != "" || f.most != 3 || len(f.calls()) != 5 {

@@ -120,7 +120,10 @@ func skewed(t *trial, by time.Duration, attempts int) {
 		if c.Service != wire.DynamoDB || c.Function != worker {
 			return false
 		}
-		pid := t.pid(c)
+		pid, err := t.caller(t.ctx, c)
+		if err != nil { // it has given the call up
+			return false
+		}
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if first == 0 {
@@ -145,7 +148,11 @@ func stolen(t *trial) {
 	id := t.createGated(g, uploading)
 	first := t.pid(t.arrive(g))
 	rule := t.rule(id, func(c wire.Call) bool {
-		return c.Service == wire.DynamoDB && c.Function == worker && t.pid(c) != first
+		if c.Service != wire.DynamoDB || c.Function != worker {
+			return false
+		}
+		pid, err := t.caller(t.ctx, c)
+		return err == nil && pid != first // an error: it has given the call up
 	}, wire.SkewClock(5*time.Minute), 0)
 	t.deliver(id)
 	t.wait("another worker has taken over", reachTime, func() bool { return t.status(id).Attempts == 2 })

@@ -17,17 +17,17 @@ import (
 // connect runs the functions' three kinds of events - requests, messages and
 // schedules - until ctx is done.
 func (s *Stack) connect(ctx context.Context, declared *template.Stack, endpoints localaws.Endpoints, routes net.Listener) error {
-	queues := map[string]string{}
+	queues := map[string]template.Queue{}
 	for _, q := range declared.Queues {
-		queues[q.ARN] = q.URL
+		queues[q.ARN] = q
 	}
 	for _, source := range declared.EventSources {
-		url, ok := queues[source.QueueARN]
+		queue, ok := queues[source.QueueARN]
 		if !ok {
 			return fmt.Errorf("function %s: its event source %s is no queue of the template", source.Function, source.QueueARN)
 		}
 		config := eventsource.Config{
-			Source: source, Region: localaws.Region, QueueURL: url, Client: endpoints.SQSClient(),
+			Source: source, Region: localaws.Region, QueueURL: queue.URL, Visibility: queue.VisibilityTimeout, Client: endpoints.SQSClient(),
 			// The logical ID is what `sam local start-lambda` calls a function, too.
 			InvokeURL: endpoints.Lambda, Function: source.Function, Grace: time.Second, OnError: s.complain(ctx),
 		}
