@@ -4,7 +4,7 @@
 # Settings, on the command line or in the environment: make demo ROWS=1000000
 ## ROWS: rows of the table for demo and seed; for up when there is none yet; for bench (5,000,000 if not given) and bench-memory (20,000,000)
 ROWS ?= 100000
-## ROUNDS: rounds that bench measures
+## ROUNDS: rounds that bench (5 if not given) and load (2) measure
 ROUNDS ?= 5
 ## FUZZTIME: how long fuzz looks; with FUZZSEED=N it makes case N again instead
 FUZZTIME ?= 60s
@@ -61,7 +61,7 @@ RACE = $(shell test "$$(go env CGO_ENABLED)" = 1 && echo -race)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo up down seed dataset test test-product test-infra race-detector test-api test-model test-faults soak test-postgres test-poolers fuzz bench bench-api bench-start bench-memory lint lint-go lint-template lint-vulnerabilities verify build sam-build deploy fmt tidy lock clean $(LOCAL)
+.PHONY: help demo up down seed dataset test test-product test-infra race-detector test-api test-model test-faults soak test-postgres test-poolers fuzz bench bench-api bench-start bench-memory load lint lint-go lint-template lint-vulnerabilities verify build sam-build deploy fmt tidy lock clean $(LOCAL)
 
 help: ## List the targets and settings
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
@@ -155,6 +155,9 @@ bench-api: $(LOCAL) ## Measure the routes under load, and write the figures into
 bench-start: $(LOCAL) ## Measure cold starts, warm answers and sizes of all functions, and write the figures into docs/benchmarks.md
 	@$(LOCAL) bench-start -write docs/benchmarks.md
 
+load: $(LOCAL) ## Send 200 creates of 20 owners at once, three of them noisy, compare what exports wait, and write the figures into docs/benchmarks.md
+	@$(LOCAL) load -rounds $(if $(filter file,$(origin ROUNDS)),2,$(ROUNDS)) -write docs/benchmarks.md
+
 lint: lint-go lint-template lint-vulnerabilities ## Check code, template and what is known of the modules
 
 lint-go: ## Check the Go code of both modules, their go.mod files and the CI script
@@ -170,8 +173,8 @@ lint-template: $(SAM)/complete ## Check template.yaml
 lint-vulnerabilities: $(LOCAL) ## Look for known vulnerabilities that the Go code of both modules reaches
 	@$(LOCAL) vulnerabilities
 
-verify: ## What must pass in CI: lint, build, sam-build, test, test-api and test-model
-	@for step in lint build sam-build test test-api test-model; do \
+verify: ## What must pass in CI: lint, build, sam-build, test, test-api, test-model and test-faults
+	@for step in lint build sam-build test test-api test-model test-faults; do \
 		start=$$(date +%s); \
 		$(MAKE) --no-print-directory $$step || { echo "verify: $$step failed" >&2; exit 1; }; \
 		echo "verify: $$step ok, $$(($$(date +%s) - start)) s"; \

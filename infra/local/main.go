@@ -37,6 +37,7 @@ const usage = `usage: local COMMAND [flags]
   vulnerabilities  look for known vulnerabilities that the code of both modules reaches
   test-faults  disturb exports in every way of a list and look whether they end as they must, on a stack of its own
   soak        disturb exports at random for -minutes and look at what becomes of them, on a stack of its own
+  load        send 200 creates of 20 owners at once, three of them noisy, and compare what exports wait, on a stack of its own
   cases FILE  print a table of the end-to-end cases whose go test -json is in FILE
   run -- CMD  run CMD beside fresh stand-ins, named by TEST_DATABASE_URL,
               TEST_S3_URL, TEST_SQS_URL, TEST_DYNAMODB_URL and TEST_PSQL
@@ -120,6 +121,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		err = testFaults(ctx, opt, stdout, stderr)
 	case "soak":
 		err = soak(ctx, opt, stdout, stderr)
+	case "load":
+		err = crowdLoad(ctx, opt, stdout, stderr)
 	case "cases":
 		err = printCases(rest, stdout)
 	case "run":
@@ -156,7 +159,7 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error {
 	fs.StringVar(&opt.root, "root", "", "project folder; by default the nearest one upwards with a template.yaml")
 	name := "local"
-	if strings.HasPrefix(command, "bench") || strings.HasPrefix(command, "test-") || command == "soak" {
+	if strings.HasPrefix(command, "bench") || strings.HasPrefix(command, "test-") || command == "soak" || command == "load" {
 		name = command
 	}
 	fs.StringVar(&opt.stack, "stack", name, "name of the stack; its state is in .local/NAME")
@@ -191,7 +194,7 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 		port()
 		datasets("")
 		rows(100_000, "number of rows")
-	case "bench", "bench-api", "bench-start", "bench-memory":
+	case "bench", "bench-api", "bench-start", "bench-memory", "load":
 		benchFlags(fs, command, opt)
 	case "test-api":
 		fs.IntVar(&opt.seed, "seed", 1, "number that the requests are made of")
@@ -224,6 +227,8 @@ func benchFlags(fs *flag.FlagSet, command string, opt *options) {
 	case "bench-start":
 		fs.IntVar(&opt.starts, "starts", 20, "number of cold starts of each kind")
 		fs.IntVar(&opt.requests, "requests", 200, "number of warm answers of each kind")
+	case "load":
+		fs.IntVar(&opt.rounds, "rounds", 2, "number of rounds that are measured")
 	case "bench-memory":
 		fs.Int64Var(&opt.rows, "rows", 20_000_000, "number of rows of the largest table")
 	}
@@ -244,6 +249,8 @@ func (opt options) check(command string) error {
 		return fmt.Errorf("-datasets %s: want a file", opt.datasets)
 	case command == "bench" && (opt.rows < 1 || opt.rounds < 1 || opt.rounds > 100):
 		return fmt.Errorf("-rows %d -rounds %d: want at least 1 row, and 1 to 100 rounds", opt.rows, opt.rounds)
+	case command == "load" && (opt.rounds < 1 || opt.rounds > 100):
+		return fmt.Errorf("-rounds %d: want 1 to 100", opt.rounds)
 	case command == "bench-memory" && opt.rows < 2000:
 		return fmt.Errorf("-rows %d: want at least 2,000", opt.rows)
 	case command == "bench-start" && (opt.starts < 1 || opt.starts > 100 || opt.requests < 1 || opt.requests > 1000):

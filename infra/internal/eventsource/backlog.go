@@ -16,7 +16,7 @@ const (
 	noisyShare    = 0.1
 	noisyInFlight = 30
 	// recent is what SQS's manual calls so without a number.
-	recent = time.Minute
+	recent = 10 * time.Second
 )
 
 // backlog holds the messages that wait for a free function and chooses whose
