@@ -154,7 +154,7 @@ func dashboard(t *testing.T, all map[string]resource) []watched {
 // as the services' developer guides name them.
 var awsMetrics = map[string]map[string][]string{
 	"AWS/SQS":        {"ApproximateAgeOfOldestMessage": {"QueueName"}},
-	"AWS/Lambda":     {"Errors": {"FunctionName"}, "ConcurrentExecutions": {"FunctionName"}, "Throttles": {}},
+	"AWS/Lambda":     {"Errors": {"FunctionName"}, "Invocations": {"FunctionName"}, "ConcurrentExecutions": {"FunctionName"}, "Throttles": {}},
 	"AWS/ApiGateway": {"Count": {"ApiName", "Stage"}, "4XXError": {"ApiName", "Stage"}, "5XXError": {"ApiName", "Stage"}, "Latency": {"ApiName", "Stage"}},
 }
 

@@ -63,14 +63,7 @@ func benchOn(ctx context.Context, folder *stack.Folder, opt options, requestsOnl
 	calls := recorder.New()
 	defer func() { err = errors.Join(err, calls.Close()) }()
 	s, err := stack.Start(ctx, folder, stack.Config{
-		Out: stderr, Parameters: plenty, RequestsOnly: requestsOnly,
-		Intercept: func(seen localaws.Endpoints) (_ localaws.Endpoints, err error) {
-			if seen.SQS, err = calls.Proxy(seen.SQS); err != nil {
-				return seen, err
-			}
-			seen.DynamoDB, err = calls.Proxy(seen.DynamoDB)
-			return seen, err
-		},
+		Out: stderr, Parameters: plenty, RequestsOnly: requestsOnly, Intercept: recorded(calls),
 	})
 	if err != nil {
 		return err
@@ -82,4 +75,15 @@ func benchOn(ctx context.Context, folder *stack.Folder, opt options, requestsOnl
 		err = context.Cause(ctx)
 	}
 	return errors.Join(err, s.Stop(context.WithoutCancel(ctx)))
+}
+
+// recorded has functions reach SQS and DynamoDB through a recorder.
+func recorded(calls *recorder.Recorder) func(localaws.Endpoints) (localaws.Endpoints, error) {
+	return func(seen localaws.Endpoints) (_ localaws.Endpoints, err error) {
+		if seen.SQS, err = calls.Proxy(seen.SQS); err != nil {
+			return seen, err
+		}
+		seen.DynamoDB, err = calls.Proxy(seen.DynamoDB)
+		return seen, err
+	}
 }

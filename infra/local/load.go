@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"csvexport/infra/internal/bench"
-	"csvexport/infra/internal/localaws"
 	"csvexport/infra/internal/recorder"
 	"csvexport/infra/internal/stack"
 )
@@ -29,14 +28,7 @@ func crowdLoad(ctx context.Context, opt options, stdout, stderr io.Writer) (err 
 	opt.rows = crowdRows
 	var result bench.CrowdResult
 	err = onOwnStack(ctx, opt, stack.Config{
-		Out: stderr, Parameters: signIn.parameters(),
-		Intercept: func(seen localaws.Endpoints) (_ localaws.Endpoints, err error) {
-			if seen.SQS, err = calls.Proxy(seen.SQS); err != nil {
-				return seen, err
-			}
-			seen.DynamoDB, err = calls.Proxy(seen.DynamoDB)
-			return seen, err
-		},
+		Out: stderr, Parameters: signIn.parameters(), Intercept: recorded(calls),
 	}, func(s *stack.Stack) (err error) {
 		if err := fillUsers(ctx, opt, s.State.DB(), stderr); err != nil {
 			return err
