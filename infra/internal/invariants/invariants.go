@@ -1,6 +1,6 @@
 // Package invariants looks at everything that a stack holds after a
-// disturbance - objects, open uploads, items, database sessions, processes -
-// and tells what must not be so (docs/design.md, "State").
+// disturbance - objects, open uploads, items, database sessions, processes,
+// temporary files - and tells what must not be so (docs/design.md, "State").
 //
 // It knows the service by its formats alone: it shares no code with it.
 package invariants
@@ -26,8 +26,8 @@ type Content struct {
 type Check struct {
 	State stack.State
 	// Exports are the ids to look at; nil: everything there is, with the owners'
-	// quotas and the functions' processes, which only stand still when no export
-	// is under way.
+	// quotas, the functions' processes and temporary files, which only stand
+	// still when no export is under way.
 	Exports []string
 	// Content tells what a completed export's file must hold; ok is false where
 	// that isn't known. nil: never.
@@ -66,7 +66,7 @@ func (c Check) Violations(ctx context.Context) ([]string, error) {
 	c.checkLeft(found, exports, files, sessions)
 	if c.Exports == nil {
 		checkQuotas(found, items, exports)
-		if err := checkProcesses(ctx, found, c.State, exports); err != nil {
+		if err := errors.Join(checkProcesses(ctx, found, c.State, exports), checkTemp(found, c.State)); err != nil {
 			return nil, err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -46,7 +47,7 @@ func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	name := "test-" + strconv.FormatInt(time.Now().UnixNano(), 36)
 	f := &fixture{State: stack.State{
-		Table: name, Bucket: name, DatabaseURL: os.Getenv("TEST_DATABASE_URL"), PSQL: os.Getenv("TEST_PSQL"), OwnDatabase: true, Logs: t.TempDir(),
+		Table: name, Bucket: name, DatabaseURL: os.Getenv("TEST_DATABASE_URL"), PSQL: os.Getenv("TEST_PSQL"), OwnDatabase: true, Logs: t.TempDir(), Temp: t.TempDir(),
 		Endpoints: localaws.Endpoints{S3: os.Getenv("TEST_S3_URL"), SQS: os.Getenv("TEST_SQS_URL"), DynamoDB: os.Getenv("TEST_DYNAMODB_URL")},
 	}}
 	lambda := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(f.processes) }))
@@ -169,6 +170,11 @@ func TestCheck(t *testing.T) {
 		"worker for nobody": {func(_ *testing.T, f *fixture) {
 			f.processes = []invariants.Process{{Function: "x-RunExportFunction", PID: os.Getpid(), State: "busy"}}
 		}, "is at work, and no export is processing"},
+		"temporary file": {func(t *testing.T, f *fixture) {
+			if err := os.WriteFile(filepath.Join(f.Temp, "part-1"), []byte("x"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, "left the file part-1"},
 		"session": {func(t *testing.T, f *fixture) {
 			cmd := exec.CommandContext(t.Context(), f.PSQL, "--no-psqlrc", "--dbname", f.DatabaseURL, "--command", "SELECT pg_sleep(60)")
 			cmd.Env = []string{"PGAPPNAME=csvexport " + id + "/1"}

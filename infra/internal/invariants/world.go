@@ -177,6 +177,15 @@ func checkProcesses(ctx context.Context, v *violations, state stack.State, expor
 	return nil
 }
 
+// checkTemp looks for files that a function left, also one that was killed.
+func checkTemp(v *violations, state stack.State) error {
+	entries, err := os.ReadDir(state.Temp)
+	for _, e := range entries {
+		v.add("a function left the file %s in its folder for temporary ones", e.Name())
+	}
+	return err
+}
+
 // stopped reports whether a process is, by proc_pid_status(5).
 func stopped(pid int) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

@@ -61,8 +61,10 @@ func (s *Stack) complain(ctx context.Context) func(error) {
 
 // lambdaHost returns the host of the functions whose binaries are in dir.
 func (s *Stack) lambdaHost(dir string, declared *template.Stack, endpoints localaws.Endpoints) *lambda.Host {
+	env := endpoints.Environment()
+	env["TMPDIR"] = s.folder.Path("tmp")
 	return lambda.New(lambda.Config{
 		Functions: lambdaFunctions(dir, declared.Functions), Region: localaws.Region,
-		LogDir: s.folder.Path("logs"), BaseEnv: endpoints.Environment(),
+		LogDir: s.folder.Path("logs"), BaseEnv: env,
 	})
 }

@@ -169,6 +169,9 @@ func (s *Stack) prepare(ctx context.Context, cfg Config, binaries string) error 
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	if err := errors.Join(os.RemoveAll(s.folder.Path("tmp")), os.MkdirAll(s.folder.Path("tmp"), 0o755)); err != nil {
+		return err
+	}
 	fmt.Fprintln(cfg.Out, "building the functions")
 	group.Go(func() error { return build(ctx, s.folder.Root, binaries, declared.Functions) })
 	group.Go(func() (err error) {
@@ -222,7 +225,7 @@ func (s *Stack) serve(l net.Listener, handler http.Handler) {
 func (s *Stack) describe(declared *template.Stack, endpoints localaws.Endpoints, routes string) State {
 	state := State{
 		Name: s.folder.Name, BaseURL: "http://" + routes, Endpoints: endpoints, PSQL: s.servers.PSQL,
-		Logs: s.folder.Path("logs"), PID: os.Getpid(), Processes: s.folder.Processes(),
+		Logs: s.folder.Path("logs"), Temp: s.folder.Path("tmp"), PID: os.Getpid(), Processes: s.folder.Processes(),
 	}
 	for _, t := range declared.Tables {
 		state.Table = t.Name

@@ -28,6 +28,7 @@ type State struct {
 	DeadLetterQueueURL string             `json:"deadLetterQueueUrl"`
 	Bucket             string             `json:"bucket"`
 	Logs               string             `json:"logs"` // folder; one folder per function below it
+	Temp               string             `json:"temp"` // the functions' TMPDIR, empty at the start
 	PID                int                `json:"pid"`
 	Identity           string             `json:"identity"`
 	Processes          []Process          `json:"processes"` // servers; the functions' are listed by the Lambda endpoint
