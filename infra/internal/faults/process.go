@@ -25,7 +25,7 @@ func (t *trial) pid(c wire.Call) int {
 }
 
 func (s *Suite) caller(ctx context.Context, c wire.Call) (int, error) {
-	inode, err := inodeOf(c.Address)
+	inode, err := inodeOf(c.Address, c.Proxy)
 	if err != nil {
 		return 0, err
 	}
@@ -41,8 +41,32 @@ func (s *Suite) caller(ctx context.Context, c wire.Call) (int, error) {
 	return 0, fmt.Errorf("no function's process holds the connection of %s", c.Operation)
 }
 
-// inodeOf is the inode of the socket that is bound to a loopback address.
-func inodeOf(address string) (string, error) {
+// inodeOf is the inode of the socket at the caller's end of a connection between
+// two loopback addresses. One end doesn't tell: the kernel gives a port to
+// several connections if their other ends differ.
+func inodeOf(address, proxy string) (string, error) {
+	from, err := procAddress(address)
+	if err != nil {
+		return "", err
+	}
+	to, err := procAddress(proxy)
+	if err != nil {
+		return "", err
+	}
+	table, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(table)) {
+		if fields := strings.Fields(line); len(fields) > 9 && fields[1] == from && fields[2] == to && fields[9] != "0" {
+			return fields[9], nil
+		}
+	}
+	return "", fmt.Errorf("no socket connects %s with %s", address, proxy)
+}
+
+// procAddress is 127.0.0.1:PORT as /proc/net/tcp has it.
+func procAddress(address string) (string, error) {
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return "", err
@@ -51,17 +75,7 @@ func inodeOf(address string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	table, err := os.ReadFile("/proc/net/tcp")
-	if err != nil {
-		return "", err
-	}
-	local := fmt.Sprintf("0100007F:%04X", number)
-	for line := range strings.Lines(string(table)) {
-		if fields := strings.Fields(line); len(fields) > 9 && fields[1] == local && fields[9] != "0" {
-			return fields[9], nil
-		}
-	}
-	return "", fmt.Errorf("no socket is bound to %s", address)
+	return fmt.Sprintf("0100007F:%04X", number), nil
 }
 
 func holds(pid int, inode string) bool {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -40,6 +41,7 @@ type Call struct {
 	Query     url.Values
 	Body      string // of DynamoDB and SQS
 	Address   string // the caller's end of the connection
+	Proxy     string // the wire's end
 	At        time.Time
 }
 
@@ -201,6 +203,9 @@ func (x *Exchange) look() error {
 	x.Operation = operation(x.Service, x.r)
 	x.Function = function(x.r.UserAgent())
 	x.Path, x.Query, x.Address, x.At = x.r.URL.Path, x.r.URL.Query(), x.r.RemoteAddr, time.Now()
+	if local, ok := x.r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		x.Proxy = local.String()
+	}
 	x.body = x.r.Body
 	if x.Service == S3 {
 		return nil
