@@ -141,13 +141,13 @@ fuzz: $(LOCAL) ## Compare exports of random tables in random formats with Postgr
 	@FUZZTIME=$(FUZZTIME) $(LOCAL) run -- go test -v -count=1 -timeout 0 -parallel 4 -run '^(TestCopy|TestDeflater)_random$$' ./internal/gzipmember ./internal/runner
 
 bench: $(LOCAL) ## Compare an export with psql, pandas and others, and write the figures and plots into docs/
-	@$(LOCAL) bench -rows $(call rows-or,5000000) -rounds $(ROUNDS) -write docs/benchmarks.md
+	@$(LOCAL) bench -rows $(call given-or,ROWS,5000000) -rounds $(ROUNDS) -write docs/benchmarks.md
 
 bench-memory: $(LOCAL) ## Measure the memory of exports of up to ROWS rows, and write the figures into docs/benchmarks.md
-	@$(LOCAL) bench-memory -rows $(call rows-or,20000000) -write docs/benchmarks.md
+	@$(LOCAL) bench-memory -rows $(call given-or,ROWS,20000000) -write docs/benchmarks.md
 
-# $(call rows-or,N): ROWS if somebody gave it, else N.
-rows-or = $(if $(filter file,$(origin ROWS)),$(1),$(ROWS))
+# $(call given-or,SETTING,N): the setting if somebody gave it, else N.
+given-or = $(if $(filter file,$(origin $(1))),$(2),$($(1)))
 
 bench-api: $(LOCAL) ## Measure the routes under load, and write the figures into docs/benchmarks.md
 	@$(LOCAL) bench-api -write docs/benchmarks.md
@@ -156,7 +156,7 @@ bench-start: $(LOCAL) ## Measure cold starts, warm answers and sizes of all func
 	@$(LOCAL) bench-start -write docs/benchmarks.md
 
 load: $(LOCAL) ## Send 200 creates of 20 owners at once, three of them noisy, compare what exports wait, and write the figures into docs/benchmarks.md
-	@$(LOCAL) load -rounds $(if $(filter file,$(origin ROUNDS)),2,$(ROUNDS)) -write docs/benchmarks.md
+	@$(LOCAL) load -rounds $(call given-or,ROUNDS,2) -write docs/benchmarks.md
 
 lint: lint-go lint-template lint-vulnerabilities ## Check code, template and what is known of the modules
 

@@ -13,9 +13,6 @@ import (
 	"csvexport/infra/internal/stack"
 )
 
-// benchSection names the part of a file that bench-api writes.
-const benchSection = "bench-api"
-
 // benchAPI measures the routes on a stack of its own, and prints the tables.
 func benchAPI(ctx context.Context, opt options, stdout, stderr io.Writer) (err error) {
 	folder, err := stack.Open(opt.root, opt.stack, true)
@@ -45,14 +42,7 @@ func benchAPI(ctx context.Context, opt options, stdout, stderr io.Writer) (err e
 	}
 	result.Lines = append(result.Lines, whileExporting)
 	fmt.Fprintln(stdout, result.Markdown())
-	if opt.write == "" {
-		return nil
-	}
-	if err := bench.WriteSection(opt.write, benchSection, result.Markdown()); err != nil {
-		return err
-	}
-	fmt.Fprintf(stderr, "written into %s\n", opt.write)
-	return nil
+	return writeSection(opt, "bench-api", result.Markdown(), stderr)
 }
 
 // benchOn calls f with a stack whose functions reach SQS and DynamoDB through

@@ -31,8 +31,5 @@ func benchStart(ctx context.Context, opt options, stdout, stderr io.Writer) erro
 		return err
 	}
 	fmt.Fprintln(stdout, result.Markdown())
-	if opt.write == "" {
-		return nil
-	}
 	return writeSection(opt, "bench-start", result.Markdown(), stderr)
 }

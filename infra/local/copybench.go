@@ -55,14 +55,15 @@ func benchMemory(ctx context.Context, opt options, stdout, stderr io.Writer) err
 		return err
 	}
 	fmt.Fprintln(stdout, result.Markdown())
-	if opt.write == "" {
-		return nil
-	}
 	return writeSection(opt, "bench-memory", result.Markdown(), stderr)
 }
 
-// writeSection puts a command's tables into the section of its name.
+// writeSection puts a command's tables into the section of its name of the file
+// of -write; without one it does nothing.
 func writeSection(opt options, name, text string, stderr io.Writer) error {
+	if opt.write == "" {
+		return nil
+	}
 	if err := bench.WriteSection(opt.write, name, text); err != nil {
 		return err
 	}

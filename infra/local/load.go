@@ -44,11 +44,11 @@ func crowdLoad(ctx context.Context, opt options, stdout, stderr io.Writer) (err 
 	}
 	result.When, result.Rows = time.Now(), opt.rows
 	fmt.Fprintln(stdout, result.Markdown())
-	if opt.write != "" {
-		err = writeSection(opt, "load", result.Markdown(), stderr)
+	if err := writeSection(opt, "load", result.Markdown(), stderr); err != nil {
+		return err
 	}
-	if err == nil && !result.Fair() {
-		err = errReported
+	if !result.Fair() {
+		return errReported
 	}
-	return err
+	return nil
 }

@@ -151,14 +151,10 @@ func (b *bench) measure(ctx context.Context, r request, inFlight int, more func(
 	if err != nil {
 		return Line{}, err
 	}
-	calls := b.Recorder.Take()
-	line := Line{Name: r.name, InFlight: inFlight, Target: r.target, Client: client}
+	line := Line{Name: r.name, InFlight: inFlight, Target: r.target, Client: client, Warm: warmOf(reports, b.Recorder.Take())}
 	total := 0
-	for _, report := range reports {
-		if report.InitDuration == 0 {
-			line.Warm = append(line.Warm, Attribute(report, calls[report.TraceID]))
-			total += len(calls[report.TraceID])
-		}
+	for _, i := range line.Warm {
+		total += i.Calls
 	}
 	if len(reports) != len(client) {
 		return Line{}, fmt.Errorf("%s: %d requests, but %d invocations", r.name, len(client), len(reports))

@@ -24,14 +24,22 @@ const requestTimeout = 35 * time.Second
 type client struct {
 	base   string
 	lambda string
+	token  string // of the caller; empty: sent without
 	http   *http.Client
 }
 
 func newClient(base, lambda string) *client {
 	return &client{base: base, lambda: lambda, http: &http.Client{
 		Timeout:   requestTimeout,
-		Transport: &http.Transport{MaxIdleConnsPerHost: InFlight}, // no proxy of the shell's
+		Transport: &http.Transport{MaxIdleConnsPerHost: crowdCreates}, // no proxy of the shell's
 	}}
+}
+
+// as is the same client for an owner's requests.
+func (c *client) as(token string) *client {
+	owner := *c
+	owner.token = token
+	return &owner
 }
 
 func (c *client) close() { c.http.CloseIdleConnections() }
@@ -81,37 +89,48 @@ func (c *client) reports(ctx context.Context, function string, since time.Time) 
 }
 
 // call sends a request, a POST with an empty object, and decodes the answer unless answer is nil.
-func (c *client) call(ctx context.Context, method, address string, want int, answer any) (err error) {
-	var body io.Reader
+func (c *client) call(ctx context.Context, method, address string, want int, answer any) error {
+	body := ""
 	if method == http.MethodPost {
-		body = strings.NewReader("{}")
+		body = "{}"
 	}
-	req, err := http.NewRequestWithContext(ctx, method, address, body)
+	code, text, err := c.ask(ctx, method, address, body)
 	if err != nil {
 		return err
 	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		return err
-	}
-	defer func() { err = errors.Join(err, resp.Body.Close()) }()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, address, err)
-	}
-	if resp.StatusCode != want {
-		return fmt.Errorf("%s %s answers %s: %s", method, address, resp.Status, text)
+	if code != want {
+		return fmt.Errorf("%s %s answers %d %s: %s", method, address, code, http.StatusText(code), text)
 	}
 	if answer == nil {
 		return nil
 	}
 	return json.Unmarshal(text, answer)
+}
+
+// ask sends a request, whose body is JSON unless it is empty.
+func (c *client) ask(ctx context.Context, method, address, body string) (code int, text []byte, err error) {
+	req, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		if ctx.Err() != nil {
+			return 0, nil, context.Cause(ctx)
+		}
+		return 0, nil, err
+	}
+	defer func() { err = errors.Join(err, resp.Body.Close()) }()
+	if text, err = io.ReadAll(resp.Body); err != nil {
+		return 0, nil, fmt.Errorf("%s %s: %w", method, address, err)
+	}
+	return resp.StatusCode, text, nil
 }
 
 // load calls do again and again, at most inFlight at once, for as long as more

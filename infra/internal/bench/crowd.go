@@ -3,13 +3,9 @@ package bench
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -58,7 +54,6 @@ func (r CrowdResult) Fair() bool { return r.Ratio() <= waitTarget }
 type crowd struct {
 	CrowdConfig
 	client *client
-	http   *http.Client
 }
 
 // created is an export, and the token of its owner.
@@ -69,12 +64,8 @@ type created struct{ id, token string }
 // error tells of an answer that is neither 202 nor 429, of a quiet owner who was
 // refused, and of an export that didn't complete.
 func Crowd(ctx context.Context, cfg CrowdConfig) (CrowdResult, error) {
-	c := &crowd{
-		CrowdConfig: cfg, client: newClient(cfg.BaseURL, cfg.LambdaURL),
-		http: &http.Client{Timeout: requestTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: crowdCreates}},
-	}
+	c := &crowd{CrowdConfig: cfg, client: newClient(cfg.BaseURL, cfg.LambdaURL)}
 	defer c.client.close()
-	defer c.http.CloseIdleConnections()
 	r := CrowdResult{
 		Rounds: cfg.Rounds, Answers: map[int]int{},
 		Create: Line{Name: "`POST /exports/csv`", InFlight: crowdCreates},
@@ -106,7 +97,7 @@ func (c *crowd) warm(ctx context.Context) error {
 		return err
 	}
 	_, err = load(ctx, InFlight, times(10*InFlight), func(ctx context.Context) error {
-		code, text, err := c.ask(ctx, token, http.MethodPost, "/exports/csv", `{"validateOnly":true}`)
+		code, text, err := c.client.as(token).ask(ctx, http.MethodPost, c.BaseURL+"/exports/csv", `{"validateOnly":true}`)
 		if err == nil && code != http.StatusOK {
 			err = fmt.Errorf("validateOnly answers %d: %s", code, text)
 		}
@@ -128,7 +119,7 @@ func (c *crowd) burst(ctx context.Context, name string, noisy int, measured *Cro
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := c.await(ctx, steady[:1], func(s crowdStatus) bool { return s.StartedAt != nil }); err != nil {
+	if _, err := c.await(ctx, steady[:1], func(s crowdStatus) bool { return s.StartedAt != nil }); err != nil {
 		return nil, nil, err
 	}
 	c.Recorder.Take()
@@ -150,8 +141,8 @@ func (c *crowd) burst(ctx context.Context, name string, noisy int, measured *Cro
 	if err != nil {
 		return nil, nil, err
 	}
-	all := slices.Concat(quietExports, noisyExports, steady)
-	if err := c.await(ctx, all, func(s crowdStatus) bool { return s.Done }); err != nil {
+	ends, err := c.await(ctx, slices.Concat(quietExports, noisyExports, steady), func(s crowdStatus) bool { return s.Done })
+	if err != nil {
 		return nil, nil, err
 	}
 	if measured != nil {
@@ -159,10 +150,10 @@ func (c *crowd) burst(ctx context.Context, name string, noisy int, measured *Cro
 			return nil, nil, err
 		}
 	}
-	if quietWaits, err = c.waits(ctx, quietExports); err != nil {
+	if quietWaits, err = waits(quietExports, ends); err != nil {
 		return nil, nil, err
 	}
-	noisyWaits, err = c.waits(ctx, noisyExports)
+	noisyWaits, err = waits(noisyExports, ends)
 	return quietWaits, noisyWaits, err
 }
 
@@ -172,12 +163,7 @@ func (c *crowd) measure(ctx context.Context, begin time.Time, answers []answer, 
 	if err != nil {
 		return err
 	}
-	calls := c.Recorder.Take()
-	for _, report := range reports {
-		if report.InitDuration == 0 {
-			r.Create.Warm = append(r.Create.Warm, Attribute(report, calls[report.TraceID]))
-		}
-	}
+	r.Create.Warm = append(r.Create.Warm, warmOf(reports, c.Recorder.Take())...)
 	for _, a := range answers {
 		r.Answers[a.code]++
 		r.Create.Client = append(r.Create.Client, a.took)
@@ -215,7 +201,7 @@ func (c *crowd) atOnce(ctx context.Context, tokens []string) []answer {
 		all.Go(func() {
 			<-start
 			begin := time.Now()
-			code, text, err := c.ask(ctx, token, http.MethodPost, "/exports/csv", "{}")
+			code, text, err := c.client.as(token).ask(ctx, http.MethodPost, c.BaseURL+"/exports/csv", "{}")
 			answers[i] = answer{token: token, code: code, text: text, took: time.Since(begin), err: err}
 		})
 	}
@@ -260,79 +246,40 @@ type crowdStatus struct {
 	StartedAt *time.Time `json:"startedAt"`
 }
 
-// await waits until a condition holds for each export. The error is that of one that failed.
-func (c *crowd) await(ctx context.Context, exports []created, condition func(crowdStatus) bool) error {
+// await waits until a condition holds for each export, and returns the statuses
+// for which it did. The error is that of an export that failed.
+func (c *crowd) await(ctx context.Context, exports []created, condition func(crowdStatus) bool) (map[created]crowdStatus, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, crowdWithin, fmt.Errorf("the exports take longer than %v", crowdWithin))
 	defer cancel()
-	left := map[created]bool{}
-	for _, e := range exports {
-		left[e] = true
-	}
-	for {
-		for e := range maps.Clone(left) {
-			s, err := c.status(ctx, e)
-			if err != nil {
-				return err
+	met := map[created]crowdStatus{}
+	return met, every(ctx, crowdPoll, func() (bool, error) {
+		for _, e := range exports {
+			if _, yes := met[e]; yes {
+				continue
+			}
+			var s crowdStatus
+			if err := c.client.as(e.token).call(ctx, http.MethodGet, c.BaseURL+"/exports/"+e.id+"/status", http.StatusOK, &s); err != nil {
+				return false, err
 			}
 			if s.Done && s.Status != "completed" {
-				return fmt.Errorf("export %s is %s", s.ExportID, s.Status)
+				return false, fmt.Errorf("export %s is %s", s.ExportID, s.Status)
 			}
 			if condition(s) {
-				delete(left, e)
+				met[e] = s
 			}
 		}
-		if len(left) == 0 {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(crowdPoll):
-		}
-	}
-}
-
-func (c *crowd) status(ctx context.Context, e created) (s crowdStatus, err error) {
-	code, text, err := c.ask(ctx, e.token, http.MethodGet, "/exports/"+e.id+"/status", "")
-	if err == nil && code != http.StatusOK {
-		err = fmt.Errorf("the status of %s answers %d: %s", e.id, code, text)
-	}
-	if err != nil {
-		return s, err
-	}
-	err = json.Unmarshal(text, &s)
-	return s, err
+		return len(met) == len(exports), nil
+	})
 }
 
 // waits are what completed exports waited.
-func (c *crowd) waits(ctx context.Context, exports []created) (waits []time.Duration, err error) {
+func waits(exports []created, ends map[created]crowdStatus) (list []time.Duration, err error) {
 	for _, e := range exports {
-		s, err := c.status(ctx, e)
-		if err != nil {
-			return nil, err
-		}
+		s := ends[e]
 		if s.StartedAt == nil {
 			return nil, fmt.Errorf("export %s is %s and never began", e.id, s.Status)
 		}
-		waits = append(waits, s.StartedAt.Sub(s.CreatedAt))
+		list = append(list, s.StartedAt.Sub(s.CreatedAt))
 	}
-	return waits, nil
-}
-
-func (c *crowd) ask(ctx context.Context, token, method, path, body string) (code int, text []byte, err error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.BaseURL+path, strings.NewReader(body))
-	if err != nil {
-		return 0, nil, err
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	if body != "" {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer func() { err = errors.Join(err, resp.Body.Close()) }()
-	text, err = io.ReadAll(resp.Body)
-	return resp.StatusCode, text, err
+	return list, nil
 }

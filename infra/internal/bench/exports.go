@@ -103,7 +103,7 @@ func (b *bench) follow(ctx context.Context, ids ...string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, exportWithin, fmt.Errorf("the exports take longer than %v", exportWithin))
 	defer cancel()
 	done := newEnds(len(ids))
-	return every(ctx, func() (bool, error) {
+	return every(ctx, pollEvery, func() (bool, error) {
 		for _, id := range ids {
 			s, err := b.client.status(ctx, id)
 			if err == nil {
@@ -121,15 +121,15 @@ func (b *bench) follow(ctx context.Context, ids ...string) error {
 func (b *bench) runs(ctx context.Context, since time.Time, n int) (reports []lambda.Report, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, reportWithin, errors.New("an export is completed, but its invocation isn't reported"))
 	defer cancel()
-	return reports, every(ctx, func() (bool, error) {
+	return reports, every(ctx, pollEvery, func() (bool, error) {
 		reports, err = b.client.reports(ctx, runExport, since)
 		return len(reports) >= n, err
 	})
 }
 
-// every asks until the answer is yes.
-func every(ctx context.Context, ask func() (bool, error)) error {
-	tick := time.NewTicker(pollEvery)
+// every asks, with pauses, until the answer is yes.
+func every(ctx context.Context, pause time.Duration, ask func() (bool, error)) error {
+	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for {
 		if yes, err := ask(); yes || err != nil {

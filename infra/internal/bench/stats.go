@@ -35,6 +35,17 @@ func Attribute(r lambda.Report, calls []recorder.Call) Invocation {
 	return Invocation{Duration: r.Duration, Waiting: union(calls, r.Start, r.Start.Add(r.Duration)), Calls: len(calls)}
 }
 
+// warmOf are the invocations of environments that were there already, with
+// their calls by trace id.
+func warmOf(reports []lambda.Report, calls map[string][]recorder.Call) (warm []Invocation) {
+	for _, r := range reports {
+		if r.InitDuration == 0 {
+			warm = append(warm, Attribute(r, calls[r.TraceID]))
+		}
+	}
+	return warm
+}
+
 // union is how much of [from, to] the calls cover; calls at the same time count once.
 func union(calls []recorder.Call, from, to time.Time) time.Duration {
 	sorted := slices.SortedFunc(slices.Values(calls), func(a, b recorder.Call) int { return a.Begin.Compare(b.Begin) })

@@ -214,7 +214,7 @@ func (p *poller) fly(ctx context.Context, batch []held) {
 // timeout again. A message for which that fails is left out: SQS may deliver it again.
 func (p *poller) renew(ctx context.Context, batch []held) []types.Message {
 	messages := messagesOf(batch)
-	if time.Since(batch[0].received) < freshFor && time.Since(batch[len(batch)-1].received) < freshFor {
+	if !slices.ContainsFunc(batch, func(h held) bool { return time.Since(h.received) >= freshFor }) {
 		return messages
 	}
 	lost, err := p.changeVisibility(ctx, messages, p.Visibility)

@@ -117,11 +117,8 @@ func skewed(t *trial, by time.Duration, attempts int) {
 	g := t.gate(id, wire.Before(), uploading)
 	first := 0
 	rule := t.rule(id, func(c wire.Call) bool {
-		if c.Service != wire.DynamoDB || c.Function != worker {
-			return false
-		}
-		pid, err := t.caller(t.ctx, c)
-		if err != nil { // it has given the call up
+		pid, ok := t.stateCaller(c)
+		if !ok {
 			return false
 		}
 		t.mu.Lock()
@@ -141,6 +138,16 @@ func skewed(t *trial, by time.Duration, attempts int) {
 	t.end(id, "completed", attempts)
 }
 
+// stateCaller is the worker's process that asks DynamoDB by a call. It is not ok
+// for another call, and for one that the process has given up.
+func (t *trial) stateCaller(c wire.Call) (pid int, ok bool) {
+	if c.Service != wire.DynamoDB || c.Function != worker {
+		return 0, false
+	}
+	pid, err := t.caller(t.ctx, c)
+	return pid, err == nil
+}
+
 // stolen has a worker whose clock is fast find another one's lease run out: it
 // takes over, and the other one changes nothing any more.
 func stolen(t *trial) {
@@ -148,11 +155,8 @@ func stolen(t *trial) {
 	id := t.createGated(g, uploading)
 	first := t.pid(t.arrive(g))
 	rule := t.rule(id, func(c wire.Call) bool {
-		if c.Service != wire.DynamoDB || c.Function != worker {
-			return false
-		}
-		pid, err := t.caller(t.ctx, c)
-		return err == nil && pid != first // an error: it has given the call up
+		pid, ok := t.stateCaller(c)
+		return ok && pid != first
 	}, wire.SkewClock(5*time.Minute), 0)
 	t.deliver(id)
 	t.wait("another worker has taken over", reachTime, func() bool { return t.status(id).Attempts == 2 })

@@ -168,10 +168,10 @@ func (s *Stack) prepare(ctx context.Context, cfg Config, binaries string) error 
 	if s.resources, err = fingerprint(declared); err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
 	if err := errors.Join(os.RemoveAll(s.folder.Path("tmp")), os.MkdirAll(s.folder.Path("tmp"), 0o755)); err != nil {
 		return err
 	}
+	group, ctx := errgroup.WithContext(ctx)
 	fmt.Fprintln(cfg.Out, "building the functions")
 	group.Go(func() error { return build(ctx, s.folder.Root, binaries, declared.Functions) })
 	group.Go(func() (err error) {
