@@ -1,5 +1,6 @@
 // Command describe is the function behind the routes that say what the service
-// offers: GET /datasets, GET /datasets/{name} and GET /openapi.yaml.
+// offers: GET /datasets, GET /datasets/{name}, GET /openapi.yaml and GET /, the
+// console.
 package main
 
 import (
@@ -21,6 +22,7 @@ func build(ctx context.Context, cfg config.Config) (http.Handler, error) {
 		return nil, err
 	}
 	return api.Routes{
+		"GET /":                api.Console{},
 		"GET /datasets":        &api.ListDatasets{Catalog: catalog},
 		"GET /datasets/{name}": &api.GetDataset{Catalog: catalog},
 		"GET /openapi.yaml":    api.Contract{},

@@ -93,6 +93,7 @@ type status struct {
 	Done          bool         `json:"done"`
 	QueuePosition *int         `json:"queuePosition"`
 	Dataset       string       `json:"dataset"`
+	Request       asked        `json:"request"`
 	Progress      progress     `json:"progress"`
 	Error         *string      `json:"error"`
 	ErrorCode     *string      `json:"errorCode"`
@@ -104,6 +105,14 @@ type status struct {
 	StartedAt     *time.Time   `json:"startedAt"`
 	CompletedAt   *time.Time   `json:"completedAt"`
 	ExpiresAt     *time.Time   `json:"expiresAt"`
+}
+
+// asked is what an export was asked for.
+type asked struct {
+	Filters  map[string][]string `json:"filters"`
+	Columns  []string            `json:"columns"`
+	Format   map[string]any      `json:"format"`
+	FileName *string             `json:"fileName"`
 }
 
 type progress struct {
@@ -135,7 +144,7 @@ type consistency struct {
 // statusFields are the fields that every status has, known or not yet.
 var statusFields = []string{
 	"attempts", "completedAt", "consistency", "createdAt", "dataset", "done", "error", "errorCode",
-	"expiresAt", "exportId", "file", "order", "phase", "progress", "queuePosition", "startedAt", "status",
+	"expiresAt", "exportId", "file", "order", "phase", "progress", "queuePosition", "request", "startedAt", "status",
 }
 
 // decodeStatus reads a status and checks what holds for each.

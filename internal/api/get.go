@@ -53,6 +53,7 @@ type exportView struct {
 	// QueuePosition is told by GET /exports/{id}/status only: it takes a query.
 	QueuePosition *int             `json:"queuePosition"`
 	Dataset       string           `json:"dataset"`
+	Request       requestView      `json:"request"`
 	Progress      progressView     `json:"progress"`
 	Error         *string          `json:"error"`
 	ErrorCode     *export.Code     `json:"errorCode"`
@@ -64,6 +65,15 @@ type exportView struct {
 	StartedAt     *time.Time       `json:"startedAt"`
 	CompletedAt   *time.Time       `json:"completedAt"`
 	ExpiresAt     *time.Time       `json:"expiresAt"`
+}
+
+// requestView is what was asked for, in normal form, but for the rows that the
+// caller's claims limit it to.
+type requestView struct {
+	Filters  map[string][]string `json:"filters"`
+	Columns  []string            `json:"columns"` // null for all
+	Format   export.Format       `json:"format"`
+	FileName *string             `json:"fileName"`
 }
 
 type progressView struct {
@@ -96,7 +106,7 @@ type consistencyView struct {
 func view(e export.Export, now time.Time) exportView {
 	v := exportView{
 		ExportID: e.ID, Status: e.StatusAt(now), Phase: orNull(e.Phase), Done: e.Status.Done(), Dataset: e.Spec.Dataset,
-		Progress: viewProgress(e), Attempts: e.Attempt,
+		Request: viewRequest(e.Spec), Progress: viewProgress(e), Attempts: e.Attempt,
 		CreatedAt: orNull(e.CreatedAt.UTC()), StartedAt: orNull(e.StartedAt), CompletedAt: orNull(e.CompletedAt), ExpiresAt: orNull(e.ExpiresAt),
 	}
 	if e.Failure != nil {
@@ -108,6 +118,14 @@ func view(e export.Export, now time.Time) exportView {
 	}
 	if e.Result != nil && e.Status.Done() {
 		v.File = &fileView{Name: e.FileName(), Bytes: e.Result.Bytes, UncompressedBytes: e.Result.UncompressedBytes, Checksum: viewChecksum(e.Result.CRC32)}
+	}
+	return v
+}
+
+func viewRequest(s export.Spec) requestView {
+	v := requestView{Filters: s.Filters, Columns: s.Columns, Format: s.FormatOrDefault(), FileName: orNull(s.FileName)}
+	if v.Filters == nil {
+		v.Filters = map[string][]string{}
 	}
 	return v
 }

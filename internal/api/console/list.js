@@ -1,0 +1,223 @@
+// The list of the caller's exports. It asks every second while one is being
+// made and this tab is seen, and rarely otherwise.
+
+const busyPause = 1000, idlePause = 15000 // milliseconds
+const pageSize = 50
+const exports = new Map() // by id: { export, card }
+let nextPage = null
+let timer
+let failures = 0
+
+const processing = e => !e.done
+
+// asked says in words what an export was asked for.
+function asked({ filters, columns, format, fileName }) {
+  const words = Object.entries(filters).map(([name, values]) => `${name}: ${values.join(', ')}`)
+  if (columns) words.push(`columns ${columns.join(', ')}`)
+  if (!sameFormat(format, programs)) words.push(format.compression === 'none' ? 'not packed' : 'own format')
+  if (fileName) words.push(fileName)
+  return words.join(' · ') || 'all rows'
+}
+
+function facts(e) {
+  const p = e.progress
+  if (processing(e)) {
+    if (e.phase === 'queued') return e.queuePosition ? `Waits for a worker, number ${e.queuePosition} in the queue.` : 'Waits for a worker.'
+    if (e.phase === 'finalizing') return `${rows(p.processedRows)}. The file is being finished.`
+    const words = [p.totalRows === null ? rows(p.processedRows) : `${whole.format(p.processedRows)} of ${rows(p.totalRows)}`]
+    if (p.rowsPerSecond) words.push(`${whole.format(p.rowsPerSecond)} a second`)
+    if (p.secondsLeft !== null) words.push(`${duration(p.secondsLeft)} left`)
+    if (e.attempts > 1) words.push(`attempt ${e.attempts}`)
+    return words.join(' · ')
+  }
+  if (!e.file) return ''
+  const words = [rows(p.processedRows), `${bytes(e.file.bytes)}` + (e.file.bytes === e.file.uncompressedBytes ? '' : ` (${bytes(e.file.uncompressedBytes)} of CSV)`)]
+  if (e.startedAt) words.push(`made in ${duration((new Date(e.completedAt) - new Date(e.startedAt)) / 1000)}`)
+  if (e.status === 'completed') words.push(`stays for ${duration(Math.max(0, (new Date(e.expiresAt) - Date.now()) / 1000))}`)
+  return words.join(' · ')
+}
+
+function newCard(e) {
+  const card = $('card').content.firstElementChild.cloneNode(true)
+  card.dataset.id = e.exportId
+  const title = card.querySelector('h3')
+  title.id = 'title-' + e.exportId
+  title.textContent = `${e.dataset}, ${new Date(e.createdAt).toLocaleString()}`
+  title.title = e.exportId
+  card.querySelector('.asked').textContent = asked(e.request)
+  card.querySelector('progress').setAttribute('aria-labelledby', title.id)
+  for (const button of card.querySelectorAll('button')) {
+    button.id = `${button.dataset.do}-${e.exportId}`
+    button.setAttribute('aria-describedby', title.id)
+  }
+  return card
+}
+
+// show brings an export's card up to date, or makes one in its place.
+function show(e) {
+  const known = exports.get(e.exportId)
+  const card = known?.card ?? newCard(e)
+  if (known && processing(known.export) && e.queuePosition === null && e.phase === 'queued') e.queuePosition = known.export.queuePosition
+  exports.set(e.exportId, { export: e, card })
+  if (!known) {
+    const later = [...exports.values()].find(o => o.card.isConnected && o.export.createdAt < e.createdAt)
+    later ? later.card.before(card) : $('list').append(card)
+  } else if (processing(known.export) && e.done) {
+    announce(`The export of ${e.dataset} is ${e.status}.`)
+  }
+  const badge = card.querySelector('.badge')
+  badge.textContent = e.phase && e.phase !== 'running' ? e.phase : e.status
+  badge.className = 'badge ' + e.status
+  card.querySelector('.facts').textContent = facts(e)
+  const bar = card.querySelector('progress')
+  card.querySelector('.moving').hidden = !processing(e)
+  if (e.progress.totalRows === null) bar.removeAttribute('value')
+  else bar.value = e.progress.percentage
+  card.querySelector('.percent').textContent = e.progress.totalRows === null ? '' : `${e.progress.percentage} %`
+  const problem = card.querySelector('.problem')
+  if (e.status === 'failed') explain(problem, { message: e.error, code: e.errorCode })
+  else if (e.status !== known?.export.status) problem.hidden = true
+  showActions(card, e)
+}
+
+function showActions(card, e) {
+  const possible = {
+    download: e.status === 'completed', curl: e.status === 'completed', delete: e.status === 'completed',
+    cancel: processing(e), retry: ['failed', 'cancelled'].includes(e.status), reuse: true,
+  }
+  for (const button of card.querySelectorAll('button')) {
+    const had = button === document.activeElement
+    button.hidden = !possible[button.dataset.do]
+    if (had && button.hidden) card.querySelector('h3').focus() // or the keyboard would be lost
+  }
+}
+
+// showNew is for an export that was just asked for.
+function showNew(e) {
+  if ($('status-filter').value) { $('status-filter').value = ''; restart() }
+  show(e)
+  countExports()
+  exports.get(e.exportId).card.scrollIntoView({ block: 'nearest' })
+  announce(`The export of ${e.dataset} is on its way.`)
+  refreshIn(300)
+}
+
+function countExports() { $('none').hidden = exports.size > 0 }
+
+function forget() {
+  exports.clear()
+  $('list').replaceChildren()
+  nextPage = null
+  $('more').hidden = true
+}
+
+const query = more => '/exports?' + new URLSearchParams({ pageSize, ...($('status-filter').value && { status: $('status-filter').value }), ...more })
+
+// refresh reads the newest page anew, and of older ones what is being made.
+async function refresh() {
+  clearTimeout(timer)
+  const shown = $('status-filter').value
+  try {
+    const page = await call('GET', query())
+    if (shown !== $('status-filter').value) return
+    if (exports.size === 0) nextPage = page.nextPageToken
+    const seen = new Set(page.exports.map(e => e.exportId))
+    page.exports.forEach(show)
+    const others = [...exports.values()].map(o => o.export).filter(e => processing(e) && (!seen.has(e.exportId) || e.phase === 'queued')).slice(0, 10)
+    for (const e of others) show(await call('GET', `/exports/${e.exportId}/status`))
+    $('more').hidden = nextPage === null
+    failures = 0
+    $('banner').hidden = true
+  } catch (failure) {
+    if (failure.status === 401) return
+    failures++
+    const wait = Math.max(failure.retryAfter ?? 0, Math.min(2 ** failures, 30))
+    $('banner').textContent = `${failure.message} The list is asked for again in ${duration(wait)}.`
+    $('banner').hidden = false
+    refreshIn(wait * 1000)
+    return
+  }
+  countExports()
+  refreshIn([...exports.values()].some(o => processing(o.export)) ? busyPause : idlePause)
+}
+
+function refreshIn(milliseconds) {
+  clearTimeout(timer)
+  timer = setTimeout(() => document.hidden ? refreshIn(busyPause) : refresh(), milliseconds)
+}
+
+function restart() { forget(); return refresh() }
+
+async function showMore(button) {
+  button.disabled = true
+  try {
+    const page = await call('GET', query({ pageToken: nextPage }))
+    nextPage = page.nextPageToken
+    page.exports.forEach(show)
+    announce(`${exports.size} exports are shown.`)
+    button.hidden = nextPage === null
+  } catch (failure) {
+    $('banner').textContent = `${failure.message} ${advice[failure.code] ?? ''}`
+    $('banner').hidden = false
+  } finally {
+    button.disabled = false
+  }
+}
+
+function confirmed(title, text, yes) {
+  const dialog = $('confirm')
+  $('confirm-title').textContent = title
+  $('confirm-text').textContent = text
+  $('confirm-yes').textContent = yes
+  dialog.returnValue = ''
+  dialog.showModal()
+  return new Promise(resolve => { dialog.onclose = () => resolve(dialog.returnValue === 'yes') })
+}
+
+// What the buttons of an export do.
+const actions = {
+  async download(e) {
+    const file = await call('GET', `/exports/${e.exportId}/download`)
+    const link = element('a', { href: file.url, download: file.fileName, rel: 'noreferrer' })
+    link.click() // the file's own header says that it is to be saved
+  },
+  cancel: e => call('DELETE', `/exports/${e.exportId}`),
+  async retry(e) { showNew(await call('POST', `/exports/${e.exportId}/retry`, { key: crypto.randomUUID() })) },
+  async delete(e) {
+    if (await confirmed('Delete the file?', `${e.file.name}, ${rows(e.progress.processedRows)}. It can’t be had back, but exported anew.`, 'Delete it')) {
+      await call('DELETE', `/exports/${e.exportId}`)
+    }
+  },
+  async curl(e, button) {
+    await copy(button, curl(['-fL', '-C -', '-o ' + shell(e.file.name)], `/exports/${e.exportId}/download`))
+  },
+  async reuse(e) {
+    if (writeRequest(e.dataset, e.request)) $('dataset').focus()
+    else throw new Failure(0, { code: 'dataset_changed', detail: `There is no dataset ${e.dataset} for you any more.` })
+  },
+}
+
+async function act(button) {
+  const { export: e, card } = exports.get(button.closest('.card').dataset.id)
+  const problem = card.querySelector('.problem')
+  button.disabled = true
+  try {
+    await actions[button.dataset.do](e, button)
+    if (e.status !== 'failed') problem.hidden = true
+    if (['cancel', 'delete'].includes(button.dataset.do)) show(await call('GET', `/exports/${e.exportId}/status`))
+  } catch (failure) {
+    if (failure.status !== 401) explain(problem, failure)
+  } finally {
+    button.disabled = false
+  }
+}
+
+function buildList() {
+  $('list').addEventListener('click', event => {
+    const button = event.target.closest('button')
+    if (button) act(button)
+  })
+  $('more').onclick = event => showMore(event.target)
+  $('status-filter').onchange = restart
+  document.addEventListener('visibilitychange', () => { if (!document.hidden && !$('exports').hidden) refresh() })
+}

@@ -1,0 +1,130 @@
+// The service's routes, and its errors in words.
+
+const $ = id => document.getElementById(id)
+
+// The page is the root of the service, also below a stage or a base path.
+const base = location.pathname.replace(/\/+$/, '')
+$('contract').href = base + '/openapi.yaml'
+
+// The token stays in this tab: it survives a reload and nothing else.
+const session = {
+  get token() { return sessionStorage.getItem('token') ?? '' },
+  set token(value) { value ? sessionStorage.setItem('token', value) : sessionStorage.removeItem('token') },
+}
+
+// What a problem's code, or a failed export's, asks people to do.
+const advice = {
+  invalid_request: 'Change what is marked, and send it again.',
+  unauthenticated: 'Sign in with a new token.',
+  forbidden: 'Ask whoever gives out your tokens for the right to it.',
+  not_found: 'It may have been removed: records stay for 30 days after their file.',
+  export_not_ready: 'It is still being made. Wait for it to end.',
+  export_failed: 'There will be no file. Try it again, or ask for a new export.',
+  export_not_retryable: 'It was completed. Use it as a template for another one.',
+  idempotency_in_progress: 'The same request is at work already. Look at the list in a moment.',
+  gone: 'Use it as a template for a new export.',
+  payload_too_large: 'Give fewer values.',
+  unsupported_media_type: 'Reload this page; it may be older than the service.',
+  idempotency_mismatch: 'Send the request again.',
+  too_many_exports: 'Wait until some of your exports have ended, or a minute, and send it again.',
+  internal: 'Try it again. If it stays so, tell the request id to whoever runs this service.',
+  unavailable: 'Try it again in a moment.',
+  unreachable: 'Look at your connection, and try it again.',
+  dataset_changed: 'Use it as a template for a new export: the dataset is another one now.',
+  source_rejected: 'Tell whoever runs this service: the database refuses this query.',
+  storage_rejected: 'Tell whoever runs this service: the storage refuses the file.',
+  file_too_large: 'Choose fewer rows or columns.',
+  time_limit: 'Choose fewer rows, or filter by a column that has an index.',
+  row_limit: 'Choose fewer rows: this dataset bounds them.',
+  byte_limit: 'Choose fewer rows or columns: this dataset bounds the size of a file.',
+  age_limit: 'Choose fewer rows: this dataset bounds how long they may be read.',
+  attempts_exhausted: 'Try it again later. If it fails again, tell whoever runs this service.',
+}
+
+// Failure is what a call throws: a problem document, or none if nobody answered.
+class Failure extends Error {
+  constructor(status, problem, retryAfter) {
+    super(problem.detail)
+    Object.assign(this, { status, code: problem.code, fields: problem.errors ?? [], requestId: problem.requestId, retryAfter })
+  }
+}
+
+// call sends a request and returns the answer's JSON; null for none.
+async function call(method, path, { body, key } = {}) {
+  const headers = { Accept: 'application/json' }
+  if (session.token) headers.Authorization = 'Bearer ' + session.token
+  if (body) headers['Content-Type'] = 'application/json'
+  if (key) headers['Idempotency-Key'] = key
+  let answer
+  try {
+    answer = await fetch(base + path, { method, headers, body: body && JSON.stringify(body), credentials: 'omit', cache: 'no-store' })
+  } catch {
+    throw new Failure(0, { code: 'unreachable', detail: 'The service can’t be reached.' })
+  }
+  if (answer.status === 204) return null
+  const text = await answer.text().catch(() => '')
+  let json
+  try { json = JSON.parse(text) } catch { json = {} }
+  if (answer.ok) return json
+  if (answer.status === 401) askToSignIn(session.token && 'The service doesn’t accept this token: it is wrong, or its time is over.')
+  throw new Failure(answer.status, {
+    code: answer.status >= 500 ? 'unavailable' : 'invalid_request', detail: `The service answered ${answer.status}.`, ...json,
+  }, Number(answer.headers.get('Retry-After')) || 0)
+}
+
+// explain fills a place for problems with what went wrong and what to do.
+function explain(place, failure, more = []) {
+  const said = document.createElement('p')
+  said.textContent = failure.message
+  const todo = document.createElement('p')
+  todo.textContent = advice[failure.code] ?? ''
+  const list = document.createElement('ul')
+  for (const { field, message } of more) {
+    const item = document.createElement('li')
+    item.textContent = `${field} ${message}`
+    list.append(item)
+  }
+  if (failure.requestId && failure.status >= 500) todo.textContent += ` Request id: ${failure.requestId}.`
+  place.replaceChildren(...[said, more.length && list, todo.textContent && todo].filter(Boolean))
+  place.hidden = false
+}
+
+// announce tells a screen reader what happened elsewhere on the page.
+function announce(text) { $('announcement').textContent = text }
+
+// whole, bytes and duration write quantities for people.
+const whole = new Intl.NumberFormat('en')
+const bytes = n => n < 1e3 ? `${n} B` : n < 1e6 ? `${(n / 1e3).toFixed(1)} kB` : n < 1e9 ? `${(n / 1e6).toFixed(1)} MB` : `${(n / 1e9).toFixed(2)} GB`
+const rows = n => `${whole.format(n)} ${n === 1 ? 'row' : 'rows'}`
+function duration(seconds) {
+  if (seconds < 10) return `${seconds.toFixed(1).replace('.0', '')} s`
+  if (seconds < 90) return `${Math.round(seconds)} s`
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`
+  if (seconds < 172800) return `${Math.round(seconds / 3600)} h`
+  return `${Math.round(seconds / 86400)} days`
+}
+
+// copy puts text on the clipboard, and says so on the button that asked.
+async function copy(button, text) {
+  const label = button.dataset.label ??= button.textContent
+  try {
+    await navigator.clipboard.writeText(text)
+    button.textContent = 'Copied'
+    announce('Copied.')
+  } catch { // the browser forbids it: show it where it can be copied by hand
+    prompt('Copy this:', text)
+  }
+  setTimeout(() => { button.textContent = label }, 2000)
+}
+
+// shell quotes text for a POSIX shell.
+const shell = text => `'${text.replaceAll("'", `'\\''`)}'`
+
+// curl is a command for a request of this page; the token is a variable, since
+// commands end up in histories and chats.
+function curl(options, path, body) {
+  const parts = ['curl', ...options]
+  if (session.token) parts.push('-H "Authorization: Bearer $CSVEXPORT_TOKEN"')
+  if (body) parts.push("-H 'Content-Type: application/json'", '-d ' + shell(JSON.stringify(body)))
+  return [...parts, shell(location.origin + base + path)].join(' ')
+}
