@@ -34,7 +34,7 @@ func TestConsole(t *testing.T) {
 	if len(page) > maxPage {
 		t.Errorf("the page has %d bytes, more than %d", len(page), maxPage)
 	}
-	for _, outside := range []string{"http://", "https://", "{{", " src=", "@import", "url(", "innerHTML", "eval("} {
+	for _, outside := range []string{"http://", "https://", "{{", " src=", "@import", " url(", "innerHTML", "eval("} {
 		if strings.Contains(strings.ReplaceAll(page, "http://www.w3.org/2000/svg", ""), outside) {
 			t.Errorf("the page has %q in it", outside)
 		}
