@@ -22,6 +22,8 @@ SEQUENCES ?= 10000
 MINUTES ?= 10
 ## FAULTS: numbers of the faults that test-faults makes, such as 1,14; empty: all
 FAULTS ?=
+## CASES: words in the names of the cases that test-console runs, such as keyboard; empty: all
+CASES ?=
 ## PORT: port of the routes on 127.0.0.1, for demo and up; 0 for any free one
 PORT ?= 8080
 ## STACK: name of the local stack; its state is in .local/STACK
@@ -43,6 +45,7 @@ UV := $(TOOLS)/uv
 READERS := $(TOOLS)/readers
 SCHEMATHESIS := $(TOOLS)/schemathesis
 POSTGRES := $(TOOLS)/postgres
+CONSOLE := $(TOOLS)/console
 
 GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0
@@ -61,7 +64,7 @@ RACE = $(shell test "$$(go env CGO_ENABLED)" = 1 && echo -race)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo up down seed dataset test test-product test-infra race-detector test-api test-model test-faults soak test-postgres test-poolers fuzz bench bench-api bench-start bench-memory load lint lint-go lint-template lint-vulnerabilities verify build sam-build deploy fmt tidy lock clean $(LOCAL)
+.PHONY: help demo up down seed dataset test test-product test-infra race-detector test-api test-console browser test-model test-faults soak test-postgres test-poolers fuzz bench bench-api bench-start bench-memory load lint lint-go lint-template lint-vulnerabilities verify build sam-build deploy fmt tidy lock clean $(LOCAL)
 
 help: ## List the targets and settings
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
@@ -112,6 +115,19 @@ test-faults: $(LOCAL) ## Kill workers, lose requests and answers, spoil database
 
 soak: $(LOCAL) ## Disturb exports at random for MINUTES, and check what becomes of each
 	@$(LOCAL) soak -minutes $(MINUTES) -seed $(SEED)
+
+test-console: $(LOCAL) $(CONSOLE)/complete browser ## Use the console in a browser as people do, and check what they see; CASES=words for some; pictures are in .local/screenshots
+	@$(LOCAL) test-console -only '$(CASES)'
+
+# Debian's Chromium, where there is no browser and whoever runs this may install one.
+browser:
+	@for name in chromium chromium-browser google-chrome google-chrome-stable; do command -v $$name >/dev/null && exit; done; \
+		if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+			echo "installing Chromium (once, less than a minute)" >&2; \
+			apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium >/dev/null; \
+		else \
+			echo "make: test-console needs Chromium or Chrome on PATH" >&2; exit 1; \
+		fi
 
 test-model: $(LOCAL) ## Run the state machine in SEQUENCES random interleavings of requests, crashes and losses
 	@$(LOCAL) run -- go test -count=1 -timeout 30m -run '^TestModel$$' ./internal/statemodel -rapid.checks=$(SEQUENCES)
@@ -173,8 +189,8 @@ lint-template: $(SAM)/complete ## Check template.yaml
 lint-vulnerabilities: $(LOCAL) ## Look for known vulnerabilities that the Go code of both modules reaches
 	@$(LOCAL) vulnerabilities
 
-verify: ## What must pass in CI: lint, build, sam-build, test, test-api, test-model and test-faults
-	@for step in lint build sam-build test test-api test-model test-faults; do \
+verify: ## What must pass in CI: lint, build, sam-build, test, test-api, test-console, test-model and test-faults
+	@for step in lint build sam-build test test-api test-console test-model test-faults; do \
 		start=$$(date +%s); \
 		$(MAKE) --no-print-directory $$step || { echo "verify: $$step failed" >&2; exit 1; }; \
 		echo "verify: $$step ok, $$(($$(date +%s) - start)) s"; \
@@ -203,13 +219,15 @@ tidy: ## Bring go.mod and go.sum of both modules up to date
 	@go mod tidy
 	@go -C infra mod tidy
 
-lock: $(UV)/complete ## Lock the Python and npm packages anew, after a change of a requirements.in or of infra/postgres/package.json
+lock: $(UV)/complete ## Lock the Python and npm packages anew, after a change of a requirements.in or a package.json
 	@for dir in infra/local infra/lint infra/bench infra/readers infra/api; do \
 		case $$dir in infra/api) python=3.11;; *) python=3.10;; esac; \
 		$(UV)/bin/uv pip compile --quiet --universal --python-version $$python --generate-hashes --no-annotate --no-header \
 			--no-emit-index-url $$dir/requirements.in --output-file $$dir/requirements.txt || exit; \
 	done
-	@npm --prefix infra/postgres install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund --loglevel error
+	@for dir in infra/postgres infra/console; do \
+		npm --prefix $$dir install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund --loglevel error || exit; \
+	done
 
 clean: $(LOCAL) ## Stop every stack and remove what make and the stacks left, rows included
 	@for lock in .local/[a-z]*/lock; do \
@@ -247,6 +265,12 @@ $(POSTGRES)/complete: infra/postgres/package.json infra/postgres/package-lock.js
 	@rm -rf $(@D) && mkdir -p $(@D) && cp $^ $(@D)
 	@npm --prefix $(@D) ci --ignore-scripts --no-audit --no-fund --loglevel error >/dev/null
 	@for package in $(@D)/node_modules/postgres-*; do (cd $$package && node scripts/hydrate-symlinks.js) || exit; done
+	@touch $@
+
+$(CONSOLE)/complete: infra/console/package.json infra/console/package-lock.json
+	@command -v npm >/dev/null || { echo "make: no npm on PATH; install Node.js" >&2; exit 1; }
+	@rm -rf $(@D) && mkdir -p $(@D) && cp $^ $(@D)
+	@npm --prefix $(@D) ci --ignore-scripts --no-audit --no-fund --loglevel error >/dev/null
 	@touch $@
 
 $(UV)/complete: Makefile

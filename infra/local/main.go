@@ -34,6 +34,7 @@ const usage = `usage: local COMMAND [flags]
   bench-start  measure cold starts and warm answers of every function, on a stack of its own
   bench-memory  measure the memory of exports of tables of several sizes, on a stack of its own
   test-api    send requests made of the contract to the routes, on a stack of its own
+  test-console  use the console in a browser and look at what people would see, on a stack of its own
   vulnerabilities  look for known vulnerabilities that the code of both modules reaches
   test-faults  disturb exports in every way of a list and look whether they end as they must, on a stack of its own
   soak        disturb exports at random for -minutes and look at what becomes of them, on a stack of its own
@@ -117,6 +118,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		err = testAPI(ctx, opt, stdout, stderr)
 	case "vulnerabilities":
 		err = vulnerabilities(ctx, opt, getenv("CI") == "true", stderr)
+	case "test-console":
+		err = testConsole(ctx, opt, stdout, stderr)
 	case "test-faults":
 		err = testFaults(ctx, opt, stdout, stderr)
 	case "soak":
@@ -199,6 +202,8 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 	case "test-api":
 		fs.IntVar(&opt.seed, "seed", 1, "number that the requests are made of")
 	case "vulnerabilities": // takes none
+	case "test-console":
+		fs.StringVar(&opt.only, "only", "", "words of the names of the cases that are run; empty: all")
 	case "test-faults":
 		fs.StringVar(&opt.only, "only", "", "numbers of the faults that strike, such as 1,2,14; empty: all")
 	case "soak":

@@ -52,5 +52,10 @@ func (i *issuer) parameters() map[string]string {
 
 // token is good for a caller of this name, for an hour.
 func (i *issuer) token(subject string) (string, error) {
-	return i.key.Token(map[string]any{"iss": i.URL, "aud": testAudience, "sub": subject, "exp": time.Now().Add(time.Hour).Unix()})
+	return i.tokenFor(subject, time.Hour)
+}
+
+// tokenFor is token for the given time.
+func (i *issuer) tokenFor(subject string, lasts time.Duration) (string, error) {
+	return i.key.Token(map[string]any{"iss": i.URL, "aud": testAudience, "sub": subject, "exp": time.Now().Add(lasts).Unix()})
 }

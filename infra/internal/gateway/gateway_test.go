@@ -101,6 +101,8 @@ func TestRoutes(t *testing.T) {
 		"greedy":             {"DELETE", "/files/a/b/c", "Rest", map[string]string{"proxy": "a/b/c"}, "/files/a/b/c"},
 		"root":               {"GET", "/", "Root", nil, "/"},
 		"root of the stage":  {"GET", "/v1", "Root", nil, "/v1/"},
+		"with a slash":       {"GET", "/v1/", "Root", nil, "/v1/"},
+		"another's slash":    {"GET", "/v1/exports/csv/", "", nil, ""},
 		"unknown":            {"GET", "/nothing", "", nil, ""},
 		"unknown stage":      {"GET", "/v2/exports/csv", "", nil, ""},
 		"unknown method":     {"DELETE", "/exports/csv", "", nil, ""},

@@ -119,8 +119,11 @@ type target struct {
 func find(resources []*resource, r *http.Request) (target, bool) {
 	path := split(r.URL.EscapedPath())
 	if len(path) > 0 {
-		stage := path[0]
-		if t, ok := lookUp(resources, path[1:], r.Method, func(r *resource) bool { return r.stage == stage }); ok {
+		stage, rest := path[0], path[1:]
+		if len(rest) == 1 && rest[0] == "" { // the stage's root, with or without a slash
+			rest = nil
+		}
+		if t, ok := lookUp(resources, rest, r.Method, func(r *resource) bool { return r.stage == stage }); ok {
 			t.prefix = "/" + stage
 			t.path = strings.TrimPrefix(r.URL.Path, t.prefix)
 			if t.path == "" {

@@ -258,12 +258,12 @@ async function estimate() {
 let wanted = { text: '', key: '' }
 
 async function create() {
+  if (!busy($('create'))) return
   const request = readRequest()
   const text = JSON.stringify(request)
   if (wanted.text !== text) wanted = { text, key: crypto.randomUUID() }
   clearTimeout(pause)
   estimating++
-  $('create').disabled = true
   try {
     const made = await call('POST', '/exports/csv', { body: request, key: wanted.key })
     wanted = { text: '', key: '' }
@@ -278,7 +278,7 @@ async function create() {
       first.focus()
     }
   } finally {
-    $('create').disabled = false
+    ready($('create'))
   }
 }
 

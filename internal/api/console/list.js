@@ -60,8 +60,8 @@ function show(e) {
   if (known && processing(known.export) && e.queuePosition === null && e.phase === 'queued') e.queuePosition = known.export.queuePosition
   exports.set(e.exportId, { export: e, card })
   if (!known) {
-    const later = [...exports.values()].find(o => o.card.isConnected && o.export.createdAt < e.createdAt)
-    later ? later.card.before(card) : $('list').append(card)
+    const older = [...$('list').children].find(c => exports.get(c.dataset.id).export.createdAt < e.createdAt)
+    older ? older.before(card) : $('list').append(card)
   } else if (processing(known.export) && e.done) {
     announce(`The export of ${e.dataset} is ${e.status}.`)
   }
@@ -149,7 +149,7 @@ function refreshIn(milliseconds) {
 function restart() { forget(); return refresh() }
 
 async function showMore(button) {
-  button.disabled = true
+  if (!busy(button)) return
   try {
     const page = await call('GET', query({ pageToken: nextPage }))
     nextPage = page.nextPageToken
@@ -160,7 +160,7 @@ async function showMore(button) {
     $('banner').textContent = `${failure.message} ${advice[failure.code] ?? ''}`
     $('banner').hidden = false
   } finally {
-    button.disabled = false
+    ready(button)
   }
 }
 
@@ -200,7 +200,7 @@ const actions = {
 async function act(button) {
   const { export: e, card } = exports.get(button.closest('.card').dataset.id)
   const problem = card.querySelector('.problem')
-  button.disabled = true
+  if (!busy(button)) return
   try {
     await actions[button.dataset.do](e, button)
     if (e.status !== 'failed') problem.hidden = true
@@ -208,7 +208,7 @@ async function act(button) {
   } catch (failure) {
     if (failure.status !== 401) explain(problem, failure)
   } finally {
-    button.disabled = false
+    ready(button)
   }
 }
 

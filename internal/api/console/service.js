@@ -104,6 +104,16 @@ function duration(seconds) {
   return `${Math.round(seconds / 86400)} days`
 }
 
+// busy reports whether a button may do its work, and keeps it from doing it
+// twice until ready. It isn't disabled: that would take the keyboard from it.
+function busy(button) {
+  if (button.ariaDisabled === 'true') return false
+  button.ariaDisabled = 'true'
+  return true
+}
+
+function ready(button) { button.ariaDisabled = null }
+
 // copy puts text on the clipboard, and says so on the button that asked.
 async function copy(button, text) {
   const label = button.dataset.label ??= button.textContent
