@@ -52,6 +52,7 @@ func useCases() []useCase {
 // SlowDatabase returns a proxy before the Postgres at address, as host:port,
 // for Suite.Database.
 func SlowDatabase(address string) (*toxiproxy.Proxy, error) {
+	zerolog.SetGlobalLevel(zerolog.Disabled) // the toxics have a logger of their own
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
 	proxy := toxiproxy.NewProxy(server, "postgres", "127.0.0.1:0", address)
 	return proxy, proxy.Start()
