@@ -54,6 +54,11 @@ func decodeCreate(body []byte, defaultDataset string) (createRequest, []export.F
 			var more []export.FieldError
 			request.Format, more = decodeFormat(f.value)
 			problems = append(problems, more...)
+		case f.name == "maxRowsPerFile":
+			var n int64
+			if message = decodeInto(f.value, &n, "must be a whole number"); message == "" {
+				request.MaxRowsPerFile = &n
+			}
 		case f.name == "fileName":
 			var name string
 			if message = decodeInto(f.value, &name, "must be a string"); message == "" {

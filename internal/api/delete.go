@@ -87,12 +87,16 @@ func (h *DeleteExport) end(ctx context.Context, e export.Export) error {
 	}
 }
 
-// removeFile deletes a deleted export's file at once; whatever else there may
+// removeFile deletes a deleted export's file, or files, at once; whatever else there may
 // be is left to the sweeper, and so is the file if S3 is away.
 func (h *DeleteExport) removeFile(ctx context.Context, e export.Export) {
 	ctx, cancel := context.WithTimeout(ctx, deleteTimeout)
 	defer cancel()
-	if err := h.Bucket.Delete(ctx, e.Result.Key); err != nil {
+	err := h.Bucket.Delete(ctx, e.Result.Key)
+	if err == nil && e.Result.Files > 0 {
+		err = h.Bucket.DeleteMany(ctx, e.PartKeys(e.AttemptOf(e.Result.Key), e.Result.Files))
+	}
+	if err != nil {
 		slog.WarnContext(ctx, "file not deleted, left to the sweeper", "exportId", e.ID, "traceparent", e.Traceparent, "error", err)
 	}
 }

@@ -1,8 +1,12 @@
 package api
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,7 +19,8 @@ import (
 // DownloadExport answers GET /exports/{id}/download with a presigned URL,
 // signed anew for each request: as a redirect, or as JSON for those who
 // accept that. It answers HEAD with the headers of the file itself, because a
-// URL that was presigned for GET refuses HEAD.
+// URL that was presigned for GET refuses HEAD. The file of a split export is
+// its manifest; ?file=N asks for the others.
 type DownloadExport struct {
 	Jobs       *jobs.Store
 	Bucket     *bucket.Bucket
@@ -27,12 +32,24 @@ func (h *DownloadExport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 type downloadView struct {
-	URL       string       `json:"url"`
-	ExpiresAt time.Time    `json:"expiresAt"`
-	FileName  string       `json:"fileName"`
-	Bytes     int64        `json:"bytes"`
-	Rows      int64        `json:"rows"`
-	Checksum  checksumView `json:"checksum"`
+	URL       string          `json:"url"`
+	ExpiresAt time.Time       `json:"expiresAt"`
+	FileName  string          `json:"fileName"`
+	Bytes     int64           `json:"bytes"`
+	Rows      int64           `json:"rows"`
+	Checksum  export.Checksum `json:"checksum"`
+	// Files are those that a manifest lists; null of any other file.
+	Files []partView `json:"files"`
+}
+
+// partView is one file of a split export.
+type partView struct {
+	Number   int             `json:"number"`
+	URL      string          `json:"url"`
+	FileName string          `json:"fileName"`
+	Bytes    int64           `json:"bytes"`
+	Rows     int64           `json:"rows"`
+	Checksum export.Checksum `json:"checksum"`
 }
 
 func (h *DownloadExport) serve(w http.ResponseWriter, r *http.Request) error {
@@ -41,60 +58,156 @@ func (h *DownloadExport) serve(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		err = downloadable(e, now)
 	}
-	if r.Method == http.MethodHead && err == nil {
-		return h.head(w, r, e)
-	}
-	var url string
-	var ttl time.Duration
+	var number int
 	if err == nil {
-		ttl = max(min(h.PresignTTL, e.ExpiresAt.Sub(now)), time.Second) // a signature's least
-		url, err = h.Bucket.PresignGet(r.Context(), e.Result.Key, e.FileName(), ttl)
+		number, err = decodeDownload(r.URL.Query(), e)
+	}
+	if r.Method == http.MethodHead && err == nil {
+		return h.head(w, r, e, number)
+	}
+	var answer downloadView
+	if err == nil {
+		answer, err = h.sign(r, e, number, now)
 	}
 	audit(r, "download", e, err)
 	if err != nil {
 		return err
 	}
-	if !strings.Contains(r.Header.Get("Accept"), "application/json") {
-		w.Header().Set("Location", url)
+	if !acceptsJSON(r) {
+		w.Header().Set("Location", answer.URL)
 		w.WriteHeader(http.StatusFound)
 		return nil
 	}
-	return writeJSON(w, http.StatusOK, downloadView{
-		URL: url, ExpiresAt: now.Add(ttl).UTC().Truncate(time.Second), FileName: e.FileName(),
-		Bytes: e.Result.Bytes, Rows: e.Result.Rows, Checksum: viewChecksum(e.Result.CRC32),
-	})
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+func acceptsJSON(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), "application/json")
+}
+
+// decodeDownload returns which file of a split export is asked for; 0 for the
+// file of any other, and for the manifest.
+func decodeDownload(query url.Values, e export.Export) (int, error) {
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if name != "file" {
+			return 0, invalid(export.FieldError{Field: name, Message: "is not a parameter of this request"})
+		}
+	}
+	switch values := query["file"]; {
+	case len(values) == 0:
+		return 0, nil
+	case len(values) > 1:
+		return 0, invalid(export.FieldError{Field: "file", Message: "is given twice"})
+	case e.Result.Files == 0:
+		return 0, invalid(export.FieldError{Field: "file", Message: "is for exports of several files, and this one has one"})
+	default:
+		n, err := strconv.ParseUint(values[0], 10, 16)         // takes no sign
+		if err != nil || n < 1 || n > uint64(e.Result.Files) { //nolint:gosec // never negative
+			return 0, invalid(export.FieldError{Field: "file", Message: fmt.Sprintf("must be a number from 1 to %d", e.Result.Files)})
+		}
+		return int(n), nil //nolint:gosec // of 16 bits
+	}
+}
+
+// sign makes the answer for a file: that of a redirect has the URL only, so
+// that it needs no look at the manifest.
+func (h *DownloadExport) sign(r *http.Request, e export.Export, number int, now time.Time) (downloadView, error) {
+	ttl := max(min(h.PresignTTL, e.ExpiresAt.Sub(now)), time.Second) // a signature's least
+	answer := downloadView{
+		ExpiresAt: now.Add(ttl).UTC().Truncate(time.Second), FileName: e.FileName(),
+		Bytes: e.Result.Bytes, Rows: e.Result.Rows, Checksum: export.ChecksumOf(e.Result.CRC32),
+	}
+	key := e.Result.Key
+	if number > 0 {
+		key, answer.FileName = e.PartKey(e.AttemptOf(key), number), e.PartName(number)
+	}
+	var err error
+	if answer.URL, err = h.Bucket.PresignGet(r.Context(), key, answer.FileName, ttl); err != nil || e.Result.Files == 0 || !acceptsJSON(r) {
+		return answer, err
+	}
+	m, err := h.manifest(r, e)
+	if err != nil {
+		return answer, err
+	}
+	if number > 0 {
+		f := m.Files[number-1]
+		answer.Bytes, answer.Rows, answer.Checksum = f.Bytes, f.Rows, f.Checksum
+		return answer, nil
+	}
+	answer.Files = make([]partView, len(m.Files))
+	for i, f := range m.Files {
+		answer.Files[i] = partView{Number: f.Number, FileName: f.Name, Bytes: f.Bytes, Rows: f.Rows, Checksum: f.Checksum}
+		if answer.Files[i].URL, err = h.Bucket.PresignGet(r.Context(), e.PartKey(e.AttemptOf(e.Result.Key), f.Number), f.Name, ttl); err != nil {
+			return answer, err
+		}
+	}
+	return answer, nil
+}
+
+// manifest reads the list of a split export's files.
+func (h *DownloadExport) manifest(r *http.Request, e export.Export) (export.Manifest, error) {
+	var m export.Manifest
+	text, err := h.Bucket.Read(r.Context(), e.Result.Key)
+	if export.CodeOf(err) == export.NotFound {
+		return m, h.missing(r, e.Result.Key)
+	}
+	if err != nil {
+		return m, &export.Error{Code: export.Unavailable, Message: "The file's storage can't be reached. Please try again.", Err: err}
+	}
+	if err = json.Unmarshal(text, &m); err == nil && (m.Version != export.ManifestVersion || len(m.Files) != e.Result.Files) {
+		err = fmt.Errorf("version %d with %d files", m.Version, len(m.Files))
+	}
+	if err != nil {
+		return m, fmt.Errorf("read manifest %s: %w", e.Result.Key, err)
+	}
+	return m, nil
 }
 
 // head answers with the file's headers. API Gateway makes Content-Length
 // itself, of the body that a HEAD doesn't have (API Gateway Developer Guide,
 // "Important notes"), so the size stands in a header of our own.
-func (h *DownloadExport) head(w http.ResponseWriter, r *http.Request, e export.Export) error {
-	file, err := h.Bucket.Head(r.Context(), e.Result.Key)
+func (h *DownloadExport) head(w http.ResponseWriter, r *http.Request, e export.Export, number int) error {
+	key, name, rows, checksum := e.Result.Key, e.FileName(), e.Result.Rows, export.ChecksumOf(e.Result.CRC32)
+	if number > 0 {
+		m, err := h.manifest(r, e)
+		if err != nil {
+			return err
+		}
+		f := m.Files[number-1]
+		key, name, rows, checksum = e.PartKey(e.AttemptOf(key), number), f.Name, f.Rows, f.Checksum
+	}
+	file, err := h.Bucket.Head(r.Context(), key)
 	if err != nil {
 		return &export.Error{Code: export.Unavailable, Message: "The file's storage can't be reached. Please try again.", Err: err}
 	}
-	if !file.Exists { // deleted just now, or lost
-		if e, err = find(r, h.Jobs); err != nil {
-			return err
-		}
-		if err := downloadable(e, time.Now()); err != nil {
-			return err
-		}
-		return fmt.Errorf("export %s is completed but its file %s is missing", e.ID, e.Result.Key)
+	if !file.Exists {
+		return h.missing(r, key)
 	}
 	header := w.Header()
 	header.Set("Content-Type", file.ContentType)
-	header.Set("Content-Disposition", bucket.Attachment(e.FileName()))
+	header.Set("Content-Disposition", bucket.Attachment(name))
 	header.Set("Accept-Ranges", "bytes")
 	header.Set("ETag", file.ETag)
 	header.Set("Last-Modified", file.LastModified.UTC().Format(http.TimeFormat))
-	checksum := viewChecksum(e.Result.CRC32)
 	header.Set("X-Amz-Checksum-Crc32", checksum.Value)
 	header.Set("X-Amz-Checksum-Type", checksum.Type)
 	header.Set("X-Export-Bytes", strconv.FormatInt(file.Size, 10))
-	header.Set("X-Export-Rows", strconv.FormatInt(e.Result.Rows, 10))
+	header.Set("X-Export-Rows", strconv.FormatInt(rows, 10))
 	w.WriteHeader(http.StatusOK)
 	return nil
+}
+
+// missing is the error for a completed export whose object isn't there: it was
+// deleted just now, or is lost.
+func (h *DownloadExport) missing(r *http.Request, key string) error {
+	e, err := find(r, h.Jobs)
+	if err == nil {
+		err = downloadable(e, time.Now())
+	}
+	if err == nil {
+		err = fmt.Errorf("export %s is completed but its file %s is missing", e.ID, key)
+	}
+	return err
 }
 
 // downloadable returns nil when e has a file.

@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/binary"
 	"log/slog"
 	"net/http"
 	"time"
@@ -58,6 +56,7 @@ type exportView struct {
 	Error         *string          `json:"error"`
 	ErrorCode     *export.Code     `json:"errorCode"`
 	File          *fileView        `json:"file"`
+	Files         *filesView       `json:"files"`
 	Consistency   *consistencyView `json:"consistency"`
 	Order         *export.Order    `json:"order"`
 	Attempts      int              `json:"attempts"`
@@ -74,6 +73,8 @@ type requestView struct {
 	Columns  []string            `json:"columns"` // null for all
 	Format   export.Format       `json:"format"`
 	FileName *string             `json:"fileName"`
+	// MaxRowsPerFile is null for one file.
+	MaxRowsPerFile *int64 `json:"maxRowsPerFile"`
 }
 
 type progressView struct {
@@ -84,18 +85,18 @@ type progressView struct {
 	SecondsLeft   *int64 `json:"secondsLeft"`
 }
 
+// fileView is the export's file, or the manifest of a split export.
 type fileView struct {
-	Name              string       `json:"name"`
-	Bytes             int64        `json:"bytes"`
-	UncompressedBytes int64        `json:"uncompressedBytes"`
-	Checksum          checksumView `json:"checksum"`
+	Name              string          `json:"name"`
+	Bytes             int64           `json:"bytes"`
+	UncompressedBytes int64           `json:"uncompressedBytes"`
+	Checksum          export.Checksum `json:"checksum"`
 }
 
-// checksumView is a checksum as S3 shows it: of the object's bytes, base64.
-type checksumView struct {
-	Algorithm string `json:"algorithm"`
-	Type      string `json:"type"`
-	Value     string `json:"value"`
+// filesView is of the files of a split export, together.
+type filesView struct {
+	Count int   `json:"count"`
+	Bytes int64 `json:"bytes"`
 }
 
 type consistencyView struct {
@@ -117,13 +118,16 @@ func view(e export.Export, now time.Time) exportView {
 		v.Order = &e.Snapshot.Order
 	}
 	if e.Result != nil && e.Status.Done() {
-		v.File = &fileView{Name: e.FileName(), Bytes: e.Result.Bytes, UncompressedBytes: e.Result.UncompressedBytes, Checksum: viewChecksum(e.Result.CRC32)}
+		v.File = &fileView{Name: e.FileName(), Bytes: e.Result.Bytes, UncompressedBytes: e.Result.UncompressedBytes, Checksum: export.ChecksumOf(e.Result.CRC32)}
+		if e.Result.Files > 0 {
+			v.Files = &filesView{Count: e.Result.Files, Bytes: e.Result.FileBytes}
+		}
 	}
 	return v
 }
 
 func viewRequest(s export.Spec) requestView {
-	v := requestView{Filters: s.Filters, Columns: s.Columns, Format: s.FormatOrDefault(), FileName: orNull(s.FileName)}
+	v := requestView{Filters: s.Filters, Columns: s.Columns, Format: s.FormatOrDefault(), FileName: orNull(s.FileName), MaxRowsPerFile: orNull(s.MaxRowsPerFile)}
 	if v.Filters == nil {
 		v.Filters = map[string][]string{}
 	}
@@ -147,11 +151,6 @@ func viewProgress(e export.Export) progressView {
 		p.SecondsLeft = new((left + p.RowsPerSecond - 1) / p.RowsPerSecond)
 	}
 	return p
-}
-
-func viewChecksum(crc uint32) checksumView {
-	value := base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, crc))
-	return checksumView{Algorithm: "CRC32", Type: "FULL_OBJECT", Value: value}
 }
 
 // orNull returns nil for the zero value.

@@ -11,7 +11,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
+	"slices"
 	"strings"
 	"time"
 
@@ -109,6 +111,54 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 	defer cancel()
 	_, err := b.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: &key})
 	return translate(ctx, "delete "+key, err)
+}
+
+// deleteAtOnce is how many keys one DeleteObjects may name (Amazon S3 API
+// Reference, DeleteObjects).
+const deleteAtOnce = 1000
+
+// DeleteMany removes the objects under keys; missing ones are fine.
+func (b *Bucket) DeleteMany(ctx context.Context, keys []string) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	for some := range slices.Chunk(keys, deleteAtOnce) {
+		named := make([]types.ObjectIdentifier, len(some))
+		for i := range some {
+			named[i].Key = &some[i]
+		}
+		out, err := b.client.DeleteObjects(ctx, &s3.DeleteObjectsInput{Bucket: &b.name, Delete: &types.Delete{Objects: named, Quiet: new(true)}})
+		if err == nil && len(out.Errors) > 0 {
+			first := out.Errors[0]
+			err = fmt.Errorf("%d objects not deleted, such as %s: %s %s", len(out.Errors), aws.ToString(first.Key), aws.ToString(first.Code), aws.ToString(first.Message))
+		}
+		if err != nil {
+			return translate(ctx, "delete objects", err)
+		}
+	}
+	return nil
+}
+
+// maxRead bounds what Read returns, in bytes.
+const maxRead = 4 << 20
+
+// Read returns the object under key, of at most 4 MiB. The error of a missing
+// one is NotFound.
+func (b *Bucket) Read(ctx context.Context, key string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	out, err := b.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &b.name, Key: &key})
+	if _, missing := errors.AsType[*types.NoSuchKey](err); missing {
+		return nil, &export.Error{Code: export.NotFound, Message: "The file isn't there.", Err: err}
+	}
+	if err != nil {
+		return nil, translate(ctx, "get "+key, err)
+	}
+	defer out.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(out.Body, maxRead+1))
+	if err == nil && len(text) > maxRead {
+		err = fmt.Errorf("more than %d bytes", maxRead)
+	}
+	return text, translate(ctx, "get "+key, err)
 }
 
 // PresignGet returns a URL that downloads the object under key for ttl, as an

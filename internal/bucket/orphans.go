@@ -45,9 +45,9 @@ func (b *Bucket) AbortUpload(ctx context.Context, key, id string) error {
 }
 
 // RemoveAll removes everything that writers may have left: the open uploads of
-// keys that start with prefix, then the objects under such keys, but for keep;
-// empty keeps none. It returns how many uploads there were.
-func (b *Bucket) RemoveAll(ctx context.Context, prefix, keep string) (uploads int, err error) {
+// keys that start with prefix, then the objects under such keys, but for those
+// that keep says yes to. It returns how many uploads there were.
+func (b *Bucket) RemoveAll(ctx context.Context, prefix string, keep func(key string) bool) (uploads int, err error) {
 	open, err := b.OpenUploads(ctx, prefix)
 	if err != nil {
 		return 0, err
@@ -63,7 +63,7 @@ func (b *Bucket) RemoveAll(ctx context.Context, prefix, keep string) (uploads in
 		return 0, err
 	}
 	for _, key := range keys {
-		if key == keep {
+		if keep(key) {
 			continue
 		}
 		if err := b.Delete(ctx, key); err != nil {

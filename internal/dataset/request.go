@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"fmt"
 	"slices"
 
 	"csvexport/internal/export"
@@ -15,6 +16,8 @@ type Request struct {
 	Format *export.Format
 	// FileName is nil for a name of the dataset and the time.
 	FileName *string
+	// MaxRowsPerFile is nil for one file.
+	MaxRowsPerFile *int64
 }
 
 // Spec checks a request of a caller with the given rights and returns its
@@ -37,13 +40,20 @@ func (c *Catalog) Spec(r Request, a Access) (export.Spec, error) {
 	format, more := normalizeFormat(r.Format)
 	problems = append(problems, more...)
 	fileName, more := normalizeFileName(r.FileName, format)
-	if problems = append(problems, more...); len(problems) > 0 {
+	problems = append(problems, more...)
+	if n := r.MaxRowsPerFile; n != nil && (*n < export.MinRowsPerFile || *n > export.MaxRowsPerFile) {
+		problems = append(problems, export.FieldError{Field: "maxRowsPerFile", Message: fmt.Sprintf("must be a whole number from %d to %d", export.MinRowsPerFile, export.MaxRowsPerFile)})
+	}
+	if len(problems) > 0 {
 		return export.Spec{}, invalid(problems)
 	}
 	if err := d.permit(filters, r.Columns, a); err != nil {
 		return export.Spec{}, err
 	}
 	spec := export.Spec{Dataset: d.Name, Filters: filters, Columns: d.columnsFor(columns, a), Format: format, FileName: fileName}
+	if r.MaxRowsPerFile != nil {
+		spec.MaxRowsPerFile = *r.MaxRowsPerFile
+	}
 	if d.Rows != (RowScope{}) {
 		spec.Rows = a.values(d.Rows.Claim)
 	}
@@ -57,6 +67,9 @@ func (c *Catalog) Renew(s export.Spec, a Access) (export.Spec, error) {
 	r := Request{Dataset: s.Dataset, Columns: s.Columns, Format: s.Format}
 	if s.FileName != "" {
 		r.FileName = &s.FileName
+	}
+	if s.MaxRowsPerFile > 0 {
+		r.MaxRowsPerFile = &s.MaxRowsPerFile
 	}
 	for name, values := range s.Filters {
 		g := GivenFilter{Name: name, IsList: len(values) != 1}

@@ -39,6 +39,7 @@ const (
 	RowLimit          Code = "row_limit"          // more rows than the dataset's limit
 	ByteLimit         Code = "byte_limit"         // a larger file than the dataset's limit
 	AgeLimit          Code = "age_limit"          // the snapshot got older than the dataset's limit
+	FileLimit         Code = "file_limit"         // split into more files than an export may have
 	AttemptsExhausted Code = "attempts_exhausted" // every attempt failed for a passing reason
 
 	SourceUnreachable  Code = "source_unreachable"  // Postgres takes no connection
@@ -52,7 +53,7 @@ const (
 // known to be permanent counts as passing, until the attempts are spent.
 func (c Code) Permanent() bool {
 	switch c {
-	case InvalidRequest, DatasetChanged, SourceRejected, StorageRejected, TimeLimit, FileTooLarge, RowLimit, ByteLimit, AgeLimit, AttemptsExhausted:
+	case InvalidRequest, DatasetChanged, SourceRejected, StorageRejected, TimeLimit, FileTooLarge, RowLimit, ByteLimit, AgeLimit, FileLimit, AttemptsExhausted:
 		return true
 	default:
 		return false

@@ -3,7 +3,9 @@
 package export
 
 import (
+	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -81,6 +83,9 @@ type Spec struct {
 	// FileName is the name that the caller chose; empty for one of the
 	// dataset and the time.
 	FileName string `json:"fileName,omitempty"`
+	// MaxRowsPerFile splits the rows into files of so many rows, but for the
+	// last; 0 makes one file.
+	MaxRowsPerFile int64 `json:"maxRowsPerFile,omitempty"`
 }
 
 // Progress is what the current attempt has done so far.
@@ -137,13 +142,17 @@ const (
 
 // Result describes the finished file. It is recorded before the file is
 // published, so that whoever finds the object can tell whether it is right.
+// Of a split export the object is the manifest, and rows and uncompressed
+// bytes are those of its files, which are there already; see Manifest.
 type Result struct {
 	Rows              int64
-	UncompressedBytes int64
+	UncompressedBytes int64 // of the CSV
 	Bytes             int64
 	CRC32             uint32 // of the object's bytes, IEEE polynomial
 	Key               string
 	UploadID          string // empty when the object was put in one request
+	Files             int    // of a split export; 0 for one file
+	FileBytes         int64  // of those files
 }
 
 // Failure is why an export failed: a code for machines, a sentence for people.
@@ -163,27 +172,78 @@ func (e Export) LogAttrs() []any {
 	return []any{"exportId", e.ID, "attempt", e.Attempt, "fence", e.Fence, "dataset", e.Spec.Dataset, "traceparent", e.Traceparent}
 }
 
-// FileName is the name a caller's download is saved under.
+// FileName is the name a caller's download is saved under: the file's, or the
+// manifest's of a split export.
 func (e Export) FileName() string {
-	if e.Spec.FileName != "" {
-		return e.Spec.FileName
+	if e.Spec.MaxRowsPerFile > 0 {
+		return e.baseName() + ".manifest.json"
 	}
-	return e.Spec.Dataset + "-" + e.CreatedAt.UTC().Format("20060102T150405Z") + e.Spec.FormatOrDefault().Extension()
+	return e.baseName() + e.Spec.FormatOrDefault().Extension()
+}
+
+// PartName is the name that file n of a split export is saved under, from 1.
+func (e Export) PartName(n int) string {
+	return e.baseName() + fmt.Sprintf("-%05d", n) + e.Spec.FormatOrDefault().Extension()
+}
+
+// baseName is the file's name without what follows from the format.
+func (e Export) baseName() string {
+	if e.Spec.FileName != "" {
+		return strings.TrimSuffix(e.Spec.FileName, e.Spec.FormatOrDefault().Extension())
+	}
+	return e.Spec.Dataset + "-" + e.CreatedAt.UTC().Format("20060102T150405Z")
 }
 
 // Key is the object key of the export's attempt:
-// exports/OWNER/ID/ATTEMPT.csv.gz, or .csv for a file that isn't packed.
+// exports/OWNER/ID/ATTEMPT.csv.gz, or .csv for a file that isn't packed, or
+// .json for the manifest of a split export.
 func (e Export) Key(attempt int) string {
-	return e.KeyPrefix() + strconv.Itoa(attempt) + e.Spec.FormatOrDefault().Extension()
+	extension := e.Spec.FormatOrDefault().Extension()
+	if e.Spec.MaxRowsPerFile > 0 {
+		extension = ".json"
+	}
+	return e.KeyPrefix() + strconv.Itoa(attempt) + extension
 }
 
-// Keys are the object keys of the export's attempts from 1 to upTo.
-func (e Export) Keys(upTo int) []string {
-	keys := make([]string, upTo)
+// PartKey is the object key of file n, from 1, of an attempt at a split
+// export: exports/OWNER/ID/ATTEMPT/00001.csv.gz.
+func (e Export) PartKey(attempt, n int) string {
+	return e.partPrefix(attempt) + fmt.Sprintf("%05d", n) + e.Spec.FormatOrDefault().Extension()
+}
+
+func (e Export) partPrefix(attempt int) string { return e.KeyPrefix() + strconv.Itoa(attempt) + "/" }
+
+// PartKeys are the object keys of the first n files of an attempt.
+func (e Export) PartKeys(attempt, n int) []string {
+	keys := make([]string, n)
 	for i := range keys {
-		keys[i] = e.Key(i + 1)
+		keys[i] = e.PartKey(attempt, i+1)
 	}
 	return keys
+}
+
+// AttemptOf is the attempt that an object key of the export's is of; 0 for a
+// key that isn't the export's.
+func (e Export) AttemptOf(key string) int {
+	rest, ours := strings.CutPrefix(key, e.KeyPrefix())
+	end := strings.IndexAny(rest, "./")
+	if !ours || end < 0 {
+		return 0
+	}
+	attempt, err := strconv.Atoi(rest[:end])
+	if err != nil {
+		return 0
+	}
+	return attempt
+}
+
+// Keeps reports whether the object under key is a completed export's: its
+// file, or its manifest and the files that it lists.
+func (e Export) Keeps(key string) bool {
+	if e.Status != Completed || e.Result == nil {
+		return false
+	}
+	return key == e.Result.Key || e.Result.Files > 0 && strings.HasPrefix(key, e.partPrefix(e.AttemptOf(e.Result.Key)))
 }
 
 // KeyPrefix is what the keys of all of the export's attempts start with.

@@ -74,6 +74,8 @@ type resultItem struct {
 	CRC32             uint32 `dynamodbav:"crc32"`
 	Key               string `dynamodbav:"key"`
 	UploadID          string `dynamodbav:"uploadId,omitempty"`
+	Files             int    `dynamodbav:"files,omitempty"`
+	FileBytes         int64  `dynamodbav:"fileBytes,omitempty"`
 }
 
 type failureItem struct {

@@ -72,6 +72,21 @@ func (p *Publisher) Commit(ctx context.Context, e export.Export, r export.Result
 	return nil
 }
 
+// Part publishes a sealed file of a split export, which nothing names before
+// the export's own publication. After an error it may be there all the same,
+// and must be removed.
+func (p *Publisher) Part(ctx context.Context, token string, sealed bucket.Sealed) error {
+	publishErr := p.Bucket.Publish(ctx, sealed)
+	if publishErr == nil {
+		return nil
+	}
+	head, err := p.Bucket.Head(ctx, sealed.Key) // the answer may be lost
+	if err == nil && head.Exists && head.Size == sealed.Size && head.Token == token {
+		return nil
+	}
+	return errors.Join(publishErr, err)
+}
+
 // disown removes the published file of a worker that lost its claim, unless
 // the export still names it: then it is wanted, or whoever has the claim now
 // settles it.
@@ -161,7 +176,7 @@ func (p *Publisher) complete(ctx context.Context, e export.Export) error {
 		return err
 	}
 	metrics.Emit(ctx, slog.With(e.LogAttrs()...), metrics.Count(metrics.Completed),
-		metrics.Value{Name: metrics.Rows, Value: float64(e.Result.Rows)}, metrics.Value{Name: metrics.Bytes, Value: float64(e.Result.Bytes)},
+		metrics.Value{Name: metrics.Rows, Value: float64(e.Result.Rows)}, metrics.Value{Name: metrics.Bytes, Value: float64(e.Result.Bytes + e.Result.FileBytes)},
 		metrics.Seconds(metrics.TotalSeconds, max(now.Sub(e.CreatedAt), 0)))
 	return nil
 }

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
-	"csvexport/internal/bucket"
 	"csvexport/internal/export"
 	"csvexport/internal/publish"
 )
@@ -30,10 +28,8 @@ func (r *Runner) attempt(ctx context.Context, log *slog.Logger, e export.Export)
 	}
 	r.clearEarlier(ctx, log, e)
 
-	upload := r.Bucket.NewUpload(ctx,
-		bucket.Object{Key: e.Key(e.Attempt), Token: e.Token, ContentType: sel.Format.ContentType()},
-		func(ctx context.Context, id string) error { return r.Jobs.RecordUpload(ctx, e, id) })
-	result, sealed, err := r.write(ctx, log, e, sel, upload, p)
+	out := r.newOutput(ctx, e, sel, p)
+	result, sealed, err := r.write(ctx, log, e, sel, out, p)
 	if err == nil {
 		err = r.Publisher.Commit(ctx, e, result, sealed)
 	}
@@ -41,7 +37,7 @@ func (r *Runner) attempt(ctx context.Context, log *slog.Logger, e export.Export)
 		if cause := context.Cause(ctx); cause != nil {
 			err = fmt.Errorf("%w (%w)", cause, err)
 		}
-		r.abandon(ctx, log, upload, err)
+		r.abandon(ctx, log, out, err)
 	}
 	return result, err
 }
@@ -66,10 +62,9 @@ func (r *Runner) clearEarlier(ctx context.Context, log *slog.Logger, e export.Ex
 	if err := r.Source.EndEarlier(ctx, e.ID, e.Attempt); err != nil {
 		log.WarnContext(ctx, "queries of earlier attempts not ended", "error", err)
 	}
-	keys := e.Keys(e.Attempt - 1)
 	open, err := r.Bucket.OpenUploads(ctx, e.KeyPrefix())
 	for _, u := range open {
-		if slices.Contains(keys, u.Key) {
+		if attempt := e.AttemptOf(u.Key); attempt > 0 && attempt < e.Attempt {
 			err = errors.Join(err, r.Bucket.AbortUpload(ctx, u.Key, u.ID))
 		}
 	}
@@ -79,13 +74,13 @@ func (r *Runner) clearEarlier(ctx context.Context, log *slog.Logger, e export.Ex
 }
 
 // abandon removes what the attempt has uploaded.
-func (r *Runner) abandon(ctx context.Context, log *slog.Logger, upload *bucket.Upload, err error) {
+func (r *Runner) abandon(ctx context.Context, log *slog.Logger, out output, err error) {
 	if errors.Is(err, publish.ErrUnresolved) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	if err := upload.Abort(ctx); err != nil {
+	if err := out.abort(ctx); err != nil {
 		log.WarnContext(ctx, "upload not aborted, left to the sweeper", "error", err)
 	}
 }

@@ -16,9 +16,9 @@ import (
 	"csvexport/internal/source"
 )
 
-// write reads all rows from one snapshot into the upload and seals it. The
+// write reads all rows from one snapshot into the output and seals it. The
 // database's connections are closed when it returns.
-func (r *Runner) write(ctx context.Context, log *slog.Logger, e export.Export, sel dataset.Selection, upload *bucket.Upload, p *progress,
+func (r *Runner) write(ctx context.Context, log *slog.Logger, e export.Export, sel dataset.Selection, out output, p *progress,
 ) (export.Result, bucket.Sealed, error) {
 	snap, err := r.Source.Snapshot(ctx, e.ID, e.Attempt, sel)
 	if err != nil {
@@ -27,15 +27,11 @@ func (r *Runner) write(ctx context.Context, log *slog.Logger, e export.Export, s
 	defer snap.Close(ctx)
 	ctx, cancel := withAge(ctx, sel.Limits)
 	defer cancel()
-	total, err := r.read(ctx, log, e, snap, sel, upload, p)
+	total, order, err := r.read(ctx, log, e, snap, sel, out, p)
 	if err != nil {
 		return export.Result{}, bucket.Sealed{}, aged(ctx, lostMidway(p, err))
 	}
-	sealed, err := upload.Seal()
-	return export.Result{
-		Rows: total.Rows, UncompressedBytes: total.Sum.Bytes,
-		Bytes: sealed.Size, CRC32: sealed.CRC32, Key: sealed.Key, UploadID: sealed.UploadID,
-	}, sealed, err
+	return out.seal(total, export.Snapshot{AsOf: snap.AsOf(), Order: order})
 }
 
 // lostMidway makes a database that can't be reached any more, when rows have
@@ -47,19 +43,19 @@ func lostMidway(p *progress, err error) error {
 	return &export.Error{Code: export.SourceUnavailable, Message: export.MessageOf(err), Err: err}
 }
 
-// read reads the snapshot's rows into the upload, within the dataset's limits.
-func (r *Runner) read(ctx context.Context, log *slog.Logger, e export.Export, snap *source.Snapshot, sel dataset.Selection, upload *bucket.Upload, p *progress,
-) (total rangeResult, err error) {
+// read reads the snapshot's rows into the output, within the dataset's limits.
+func (r *Runner) read(ctx context.Context, log *slog.Logger, e export.Export, snap *source.Snapshot, sel dataset.Selection, out output, p *progress,
+) (total rangeResult, order export.Order, err error) {
 	reader, err := snap.Reader(ctx)
 	if err != nil {
-		return rangeResult{}, err
+		return rangeResult{}, "", err
 	}
 	defer reader.Close(ctx)
 	counted := r.count(ctx, log, snap, sel, p) // after the reader: where connections are few, it is the one to do without
 	defer counted.stop(ctx)
 	plan, err := reader.Plan(ctx, sel)
 	if err != nil {
-		return rangeResult{}, err
+		return rangeResult{}, "", err
 	}
 	log.DebugContext(ctx, "first rows asked", "sinceClaimMs", time.Since(p.began).Milliseconds(), "ranges", len(plan.Ranges), "order", plan.Order)
 
@@ -73,19 +69,19 @@ func (r *Runner) read(ctx context.Context, log *slog.Logger, e export.Export, sn
 	}
 	group.Go(func() (err error) {
 		defer close(copied)
-		total, err = r.copyAll(groupCtx, log, snap, readers{first: reader, spare: counted.spare, wanted: r.Connections}, plan, upload, p)
+		total, err = r.copyAll(groupCtx, log, snap, readers{first: reader, spare: counted.spare, wanted: r.Connections}, plan, out, p)
 		return err
 	})
 	if err := group.Wait(); err != nil {
-		return rangeResult{}, err
+		return rangeResult{}, "", err
 	}
 	if n, ok := counted.result(); ok && plan.Exact && n != total.Rows {
-		return rangeResult{}, &export.Error{
+		return rangeResult{}, "", &export.Error{
 			Code: export.SourceUnavailable, Message: "The database's answers contradict each other.",
 			Err: fmt.Errorf("copied %d rows, counted %d in the same snapshot", total.Rows, n),
 		}
 	}
-	return total, reader.Unchanged(ctx, plan)
+	return total, plan.Order, reader.Unchanged(ctx, plan)
 }
 
 // rangeResult is what came of copying one range, or several in their order.
@@ -100,16 +96,14 @@ func (r rangeResult) then(next rangeResult) rangeResult {
 	return rangeResult{Rows: r.Rows + next.Rows, Sum: r.Sum.Append(next.Sum), Size: r.Size + next.Size}
 }
 
-// copyAll writes the plan's whole file to the upload.
+// copyAll writes all of the plan's ranges to the output.
 func (r *Runner) copyAll(ctx context.Context, log *slog.Logger, snap *source.Snapshot, from readers, plan source.Plan,
-	upload *bucket.Upload, p *progress,
+	out output, p *progress,
 ) (rangeResult, error) {
-	enc := encodingOf(plan.Selection.Format.Compression)
-	out := &limited{out: upload, limit: bucket.MaxSize, dataset: plan.Selection.Limits.Bytes, progress: p}
-	if _, err := out.Write(enc.header()); err != nil {
+	if err := out.begin(); err != nil {
 		return rangeResult{}, err
 	}
-	c := &copier{plan: plan, encoding: enc, sequencer: newSequencer(out), progress: p, results: make([]rangeResult, len(plan.Ranges))}
+	c := &copier{plan: plan, encoding: out.encoding(), sequencer: newSequencer(out), progress: p, results: make([]rangeResult, len(plan.Ranges))}
 	if err := c.run(ctx, log, snap, from); err != nil {
 		return rangeResult{}, err
 	}
@@ -117,8 +111,7 @@ func (r *Runner) copyAll(ctx context.Context, log *slog.Logger, snap *source.Sna
 	for _, result := range c.results {
 		total = total.then(result)
 	}
-	_, err := out.Write(enc.trailer(total.Sum))
-	return total, err
+	return total, out.end(total.Sum)
 }
 
 // copier copies the ranges of a plan over several connections.

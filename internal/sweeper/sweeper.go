@@ -180,11 +180,7 @@ func (s *Sweeper) restart(ctx context.Context, log *slog.Logger, e export.Export
 // file but a completed one's own. It does so once soon after the end, and once
 // more when no request of a lost worker can be under way any more.
 func (s *Sweeper) clear(ctx context.Context, log *slog.Logger, e export.Export, now time.Time) error {
-	keep := ""
-	if e.Status == export.Completed {
-		keep = e.Result.Key
-	}
-	uploads, err := s.Bucket.RemoveAll(ctx, e.KeyPrefix(), keep)
+	uploads, err := s.Bucket.RemoveAll(ctx, e.KeyPrefix(), e.Keeps)
 	if err != nil {
 		return err
 	}

@@ -272,7 +272,7 @@ func TestSweeper_cancelled(t *testing.T) {
 			f.sweep(t)
 			f.wantSent(t)
 			f.wantLeft(t, e, nil, 0)
-			f.wantLeft(t, other, other.Keys(1), 1)
+			f.wantLeft(t, other, []string{other.Key(1)}, 1)
 			got := f.get(t, e.ID)
 			if got.Status != export.Cancelled || got.DueAt.IsZero() == test.again {
 				t.Errorf("status %s, due at %v", got.Status, got.DueAt)
@@ -304,7 +304,8 @@ func (f fixture) leave(t *testing.T, e export.Export) {
 // are open.
 func (f fixture) wantLeft(t *testing.T, e export.Export, files []string, uploads int) {
 	t.Helper()
-	for _, key := range e.Keys(e.Attempt) {
+	for attempt := range e.Attempt {
+		key := e.Key(attempt + 1)
 		if head, err := f.Bucket.Head(t.Context(), key); err != nil || head.Exists != slices.Contains(files, key) {
 			t.Errorf("%s is there: %v (%v)", key, head.Exists, err)
 		}

@@ -174,19 +174,22 @@ function confirmed(title, text, yes) {
   return new Promise(resolve => { dialog.onclose = () => resolve(dialog.returnValue === 'yes') })
 }
 
-// What the buttons of an export do.
+// What the buttons of an export do. What returns true changed it.
 const actions = {
   async download(e) {
     const file = await call('GET', `/exports/${e.exportId}/download`)
     const link = element('a', { href: file.url, download: file.fileName, rel: 'noreferrer' })
     link.click() // the file's own header says that it is to be saved
   },
-  cancel: e => call('DELETE', `/exports/${e.exportId}`),
+  async cancel(e) {
+    await call('DELETE', `/exports/${e.exportId}`)
+    return true
+  },
   async retry(e) { showNew(await call('POST', `/exports/${e.exportId}/retry`, { key: crypto.randomUUID() })) },
   async delete(e) {
-    if (await confirmed('Delete the file?', `${e.file.name}, ${rows(e.progress.processedRows)}. It can’t be had back, but exported anew.`, 'Delete it')) {
-      await call('DELETE', `/exports/${e.exportId}`)
-    }
+    const yes = await confirmed('Delete the file?', `${e.file.name}, ${rows(e.progress.processedRows)}. It can’t be had back, but exported anew.`, 'Delete it')
+    if (yes) await call('DELETE', `/exports/${e.exportId}`)
+    return yes
   },
   async curl(e, button) {
     await copy(button, curl(['-fL', '-C -', '-o ' + shell(e.file.name)], `/exports/${e.exportId}/download`))
@@ -202,9 +205,9 @@ async function act(button) {
   const problem = card.querySelector('.problem')
   if (!busy(button)) return
   try {
-    await actions[button.dataset.do](e, button)
+    const changed = await actions[button.dataset.do](e, button)
     if (e.status !== 'failed') problem.hidden = true
-    if (['cancel', 'delete'].includes(button.dataset.do)) show(await call('GET', `/exports/${e.exportId}/status`))
+    if (changed) show(await call('GET', `/exports/${e.exportId}/status`))
   } catch (failure) {
     if (failure.status !== 401) explain(problem, failure)
   } finally {

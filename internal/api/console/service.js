@@ -38,6 +38,7 @@ const advice = {
   row_limit: 'Choose fewer rows: this dataset bounds them.',
   byte_limit: 'Choose fewer rows or columns: this dataset bounds the size of a file.',
   age_limit: 'Choose fewer rows: this dataset bounds how long they may be read.',
+  file_limit: 'Ask for more rows in each file.',
   attempts_exhausted: 'Try it again later. If it fails again, tell whoever runs this service.',
 }
 
