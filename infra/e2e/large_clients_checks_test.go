@@ -93,12 +93,13 @@ func (p clientProgram) checkManners(t *testing.T, w *clientWire) {
 	if first == "" || first != second || creates[0].body != creates[1].body {
 		t.Errorf("it repeats the request with another key (%q, %q) or body", first, second)
 	}
-	if waited := creates[1].at.Sub(creates[0].answered); waited < 2*time.Second {
+	const early = 10 * time.Millisecond // a timer of Node's may be
+	if waited := creates[1].at.Sub(creates[0].answered); waited < 2*time.Second-early {
 		t.Errorf("it asks again after %v, where Retry-After says 2 s", waited)
 	}
 	last := creates[1].answered
 	for _, c := range polls {
-		if waited := c.at.Sub(last); waited < time.Second {
+		if waited := c.at.Sub(last); waited < time.Second-early {
 			t.Errorf("it polls after %v, want a second at least", waited)
 		}
 		last = c.answered
