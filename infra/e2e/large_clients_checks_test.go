@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"os"
@@ -16,8 +17,7 @@ const noRows = `{"dataset":"users","filters":{"country_code":"ZZ"}}`
 
 // checkRefused has the service refuse the request for two reasons.
 func (p clientProgram) checkRefused(t *testing.T) {
-	w := newClientWire(t)
-	w.body = `{"datset":"users","filters":{"country_code":"usa"}}`
+	w := newClientWire(t, trouble{body: `{"datset":"users","filters":{"country_code":"usa"}}`})
 	p.checkFails(t, w, "The request isn't valid", "datset: is not a field of this request", "filters.country_code: ")
 	if n := len(w.having(http.MethodPost, "/csv")); n != 1 {
 		t.Errorf("it sent a request that isn't valid %d times", n)
@@ -26,11 +26,9 @@ func (p clientProgram) checkRefused(t *testing.T) {
 
 // checkNotCompleted has the status say that the export ended in another way.
 func (p clientProgram) checkNotCompleted(t *testing.T, status string) {
-	w := newClientWire(t)
-	w.body = noRows
-	w.edit = func(_ int, s map[string]any) {
+	w := newClientWire(t, trouble{body: noRows, edit: func(_ int, s map[string]any) {
 		s["status"], s["done"], s["phase"], s["error"], s["file"] = status, true, nil, "It was the moon's fault.", nil
-	}
+	}})
 	p.checkFails(t, w, status, "It was the moon's fault.")
 	if n := len(w.having(http.MethodGet, "/download")); n > 0 {
 		t.Errorf("it asked for the file of an export that is %s", status)
@@ -40,12 +38,10 @@ func (p clientProgram) checkNotCompleted(t *testing.T, status string) {
 // checkDamaged changes a byte of the file on the way that only the checksum of
 // the packed file knows: of the time in gzip's header (RFC 1952, 2.3.1).
 func (p clientProgram) checkDamaged(t *testing.T) {
-	w := newClientWire(t)
-	w.body = noRows
-	w.spoil = func(_ int, file []byte) int {
+	w := newClientWire(t, trouble{body: noRows, spoil: func(_ int, file []byte) int {
 		file[4] ^= 1
 		return len(file)
-	}
+	}})
 	p.checkFails(t, w, "damaged")
 }
 
@@ -53,33 +49,31 @@ func (p clientProgram) checkDamaged(t *testing.T) {
 // nobody knows, the file's connection end in its middle, and the next URL for
 // it be refused.
 func (p clientProgram) checkCompletes(t *testing.T, dir string) {
-	w := newClientWire(t)
-	w.busy, w.expired = 1, 1
-	w.edit = func(poll int, s map[string]any) {
-		if poll == 0 {
-			s["status"], s["done"], s["phase"], s["file"] = "resting", false, nil, nil
-		}
-	}
-	cut := 0
-	w.spoil = func(n int, file []byte) int {
+	half := func(n int, file []byte) int {
 		if n > 0 {
 			return len(file)
 		}
-		cut = len(file) / 2
-		return cut
+		return len(file) / 2
 	}
+	w := newClientWire(t, trouble{busy: 1, expired: 1, spoil: half, edit: func(poll int, s map[string]any) {
+		if poll == 0 {
+			s["status"], s["done"], s["phase"], s["file"] = "resting", false, nil, nil
+		}
+	}})
 	stdout, stderr, code := p.run(t, dir, w)
 	if code != 0 {
 		t.Fatalf("status %d\n%s", code, stderr)
 	}
-	result, saved := p.result(t, dir, stdout)
+	saved := p.result(t, dir, stdout)
 	want := shared.psql(t, "COPY ("+p.query+") TO STDOUT (FORMAT csv"+p.options+")")
-	if !bytes.Equal(result, want) {
-		t.Errorf("it finds %d bytes, which aren't psql's %d", len(result), len(want))
+	if p.packed {
+		checkSum(t, sha256.Sum256(want), outputSum(t, []string{"gzip", "-dc", filepath.Join(dir, p.saved)}))
+	} else if !bytes.Equal(saved, want) {
+		t.Errorf("it finds %d bytes, which aren't psql's %d", len(saved), len(want))
 	}
 	p.checkManners(t, w)
-	p.checkResumed(t, w, cut)
-	t.Run("again", func(t *testing.T) { p.checkAgain(t, w, result, saved) })
+	p.checkResumed(t, w)
+	t.Run("again", func(t *testing.T) { p.checkAgain(t, w, saved) })
 }
 
 // checkManners looks at how often the service was asked, and for what.
@@ -108,12 +102,13 @@ func (p clientProgram) checkManners(t *testing.T, w *clientWire) {
 
 // checkResumed checks that the second request that S3 served asked for what
 // was missing, and that there was no third.
-func (p clientProgram) checkResumed(t *testing.T, w *clientWire, cut int) {
+func (p clientProgram) checkResumed(t *testing.T, w *clientWire) {
 	t.Helper()
 	files := w.files()
-	if len(files) != 2 || cut < 1_000_000 {
-		t.Fatalf("%d requests for the file, and %d bytes before the first one's end, want 2 and some MB", len(files), cut)
+	if len(files) != 2 || len(files[0].answer.body) < 2_000_000 {
+		t.Fatalf("%d requests for a file of %d bytes, want 2 for some MB", len(files), len(files[0].answer.body))
 	}
+	cut := len(files[0].answer.body) / 2
 	var from int
 	if _, err := fmt.Sscanf(files[1].request.Header.Get("Range"), "bytes=%d-", &from); err != nil {
 		t.Fatalf("Range %q: %v", files[1].request.Header.Get("Range"), err)
@@ -129,9 +124,9 @@ func (p clientProgram) checkResumed(t *testing.T, w *clientWire, cut int) {
 
 // checkAgain runs the program with the export's id, as somebody would whose
 // first run was ended; where it keeps what has arrived, with a part of that.
-func (p clientProgram) checkAgain(t *testing.T, before *clientWire, result, saved []byte) {
+func (p clientProgram) checkAgain(t *testing.T, before *clientWire, saved []byte) {
 	id := strings.Split(before.having(http.MethodGet, "/status")[0].request.URL.Path, "/")[3]
-	dir, w := t.TempDir(), newClientWire(t)
+	dir, w := t.TempDir(), newClientWire(t, trouble{})
 	want := "bytes=0-"
 	if p.resumes {
 		half := len(saved) / 2
@@ -144,8 +139,8 @@ func (p clientProgram) checkAgain(t *testing.T, before *clientWire, result, save
 	if code != 0 {
 		t.Fatalf("status %d\n%s", code, stderr)
 	}
-	if got, _ := p.result(t, dir, stdout); !bytes.Equal(got, result) {
-		t.Errorf("it finds %d bytes, which aren't the %d of the first run", len(got), len(result))
+	if got := p.result(t, dir, stdout); !bytes.Equal(got, saved) {
+		t.Errorf("it finds %d bytes, which aren't the %d of the first run", len(got), len(saved))
 	}
 	files := w.files()
 	if len(w.having(http.MethodPost, "")) > 0 || len(files) != 1 {

@@ -128,19 +128,16 @@ func runIn(t *testing.T, dir string, command []string, env ...string) (stdout, s
 }
 
 // result is what a run has left: its file, or what it printed.
-func (p clientProgram) result(t *testing.T, dir, stdout string) (result, saved []byte) {
+func (p clientProgram) result(t *testing.T, dir, stdout string) []byte {
 	t.Helper()
 	if p.saved == "" {
-		return []byte(stdout), nil
+		return []byte(stdout)
 	}
 	saved, err := os.ReadFile(filepath.Join(dir, p.saved))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.packed {
-		return gunzip(t, saved), saved
-	}
-	return saved, saved
+	return saved
 }
 
 // checkFails checks that a run says what is wrong, in each of the words, by

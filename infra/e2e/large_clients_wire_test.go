@@ -24,14 +24,8 @@ const (
 // makes what a client must be able to meet. Each URL that it hands out for a
 // file is good for one request, as if it had expired by the next one.
 type clientWire struct {
+	trouble
 	service, storage *httptest.Server
-
-	// What goes wrong; nothing by default.
-	body    string                             // is sent instead of each create's
-	busy    int                                // creates that are answered by a 429 before one passes
-	expired int                                // which request for a file is refused, as if its URL had expired on the way; 0 for none, the first one being 0
-	edit    func(poll int, s map[string]any)   // changes a status that was asked for, the first one being 0
-	spoil   func(n int, file []byte) (cut int) // changes a file's answer, the first one being 0, and tells how much of it arrives
 
 	mu     sync.Mutex
 	calls  []clientCall
@@ -39,6 +33,15 @@ type clientWire struct {
 	asked  int      // requests for a file
 	signed []string // where the URLs that were handed out lead to; empty when one was used
 	wrong  []error
+}
+
+// trouble is what goes wrong on a wire; nothing by default.
+type trouble struct {
+	body    string                             // is sent instead of each create's
+	busy    int                                // creates that are answered by a 429 before one passes
+	expired int                                // which request for a file is refused, as if its URL had expired on the way; 0 for none, the first one being 0
+	edit    func(poll int, s map[string]any)   // changes a status that was asked for, the first one being 0
+	spoil   func(n int, file []byte) (cut int) // changes a file's answer, the first one being 0, and tells how much of it arrives
 }
 
 // clientCall is a request that passed, and its answer as the service gave it.
@@ -49,11 +52,11 @@ type clientCall struct {
 	answer       answer
 }
 
-func newClientWire(t *testing.T) *clientWire {
+func newClientWire(t *testing.T, wrong trouble) *clientWire {
 	t.Helper()
-	w := &clientWire{}
+	w := &clientWire{trouble: wrong}
+	w.storage = httptest.NewServer(http.HandlerFunc(w.serveStorage)) // first, because the service names it
 	w.service = httptest.NewServer(http.HandlerFunc(w.serveService))
-	w.storage = httptest.NewServer(http.HandlerFunc(w.serveStorage))
 	t.Cleanup(func() {
 		w.service.Close()
 		w.storage.Close()
