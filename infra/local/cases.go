@@ -19,7 +19,7 @@ const endToEnd = "csvexport/infra/e2e"
 // service promises, first of right requests, then of wrong ones.
 var caseTests = []string{
 	"TestFilters", "TestColumns", "TestFormat", "TestFormat_empty", "TestFileName", "TestValidateOnly", "TestExport_empty", "TestExport_threeAtOnce", "TestCancel", "TestDelete",
-	"TestDownload", "TestList", "TestDatasets", "TestRights", "TestIdempotencyKey", "TestRetry", "TestQuota", "TestEstimate", "TestNewcomer", "TestAuth", "TestOwners", "TestBadInput",
+	"TestDownload", "TestList", "TestDatasets", "TestRights", "TestIdempotencyKey", "TestRetry", "TestQuota", "TestEstimate", "TestNewcomer", "TestClients", "TestAuth", "TestOwners", "TestBadInput",
 }
 
 const fewestCases = 60
