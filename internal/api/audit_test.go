@@ -48,7 +48,7 @@ func captureAudit(t *testing.T) func() []string {
 func TestAudit(t *testing.T) {
 	f, name := newFixture(t), servertest.Bucket(t)
 	f.download.Bucket = bucket.New(servertest.AWS(t), name, "")
-	remove := &api.DeleteExport{Jobs: f.jobs, Bucket: f.download.Bucket, FileTTL: time.Hour}
+	remove := &api.DeleteExport{Jobs: f.jobs, Bucket: f.download.Bucket, Notices: queue.New(servertest.AWS(t), servertest.Queue(t)), FileTTL: time.Hour}
 	lines := captureAudit(t)
 	as := func(owner string, h http.Handler, method, id, body string) {
 		t.Helper()
