@@ -15,6 +15,7 @@ import (
 
 	"csvexport/internal/api"
 	"csvexport/internal/bucket"
+	"csvexport/internal/queue"
 	"csvexport/internal/servertest"
 )
 

@@ -13,6 +13,7 @@ import (
 	"csvexport/internal/api"
 	"csvexport/internal/export"
 	"csvexport/internal/jobs"
+	"csvexport/internal/queue"
 	"csvexport/internal/servertest"
 )
 

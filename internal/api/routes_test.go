@@ -21,6 +21,7 @@ import (
 	"csvexport/internal/bucket"
 	"csvexport/internal/export"
 	"csvexport/internal/jobs"
+	"csvexport/internal/queue"
 	"csvexport/internal/servertest"
 )
 

@@ -10,6 +10,7 @@ package notify
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -110,6 +111,7 @@ func (t *telling) due(ctx context.Context, now time.Time) (names []string, chang
 			names = append(names, name)
 		}
 	}
+	slices.Sort(names)
 	t.notice.Deliveries = open
 	return names, changed
 }

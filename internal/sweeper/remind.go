@@ -37,7 +37,6 @@ func (s *Sweeper) remind(ctx context.Context, id string, untold *oldest) error {
 	if err := s.Publisher.Notices.Send(ctx, n.Owner, queue.Message{ExportID: id}, 0); err != nil {
 		return err
 	}
-	log := slog.With("exportId", id, "owner", n.Owner, "status", n.Status)
-	log.InfoContext(ctx, "reminded of an end", "sends", n.Sends+1)
+	slog.InfoContext(ctx, "reminded of an end", "exportId", id, "owner", n.Owner, "status", n.Status, "sends", n.Sends+1)
 	return ignore(s.Jobs.PostponeNotice(ctx, n, now.Add(pause(n.Sends))), export.Conflict)
 }

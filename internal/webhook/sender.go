@@ -68,12 +68,14 @@ func NewSender(a Addresses) *Sender {
 	if a != Any {
 		dialer.Control = public.Safe
 	}
-	return newSender(a, &http.Transport{
+	return NewSenderOver(a, &http.Transport{
 		DialContext: dialer.DialContext, DisableKeepAlives: true, MaxResponseHeaderBytes: maxHeader,
 	})
 }
 
-func newSender(a Addresses, t http.RoundTripper) *Sender {
+// NewSenderOver is NewSender with requests that go another way: looking at the
+// address that is connected to is that way's duty.
+func NewSenderOver(a Addresses, t http.RoundTripper) *Sender {
 	return &Sender{addresses: a, client: &http.Client{
 		Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
