@@ -101,6 +101,7 @@ func TestNobody(t *testing.T) {
 	for name, h := range map[string]http.Handler{
 		"create": &api.CreateExport{}, "status": &api.GetExport{}, "download": &api.DownloadExport{}, "delete": &api.DeleteExport{}, "list": &api.ListExports{},
 		"retry": &api.RetryExport{}, "estimate": &api.EstimateExport{}, "datasets": &api.ListDatasets{}, "dataset": &api.GetDataset{},
+		"create webhook": &api.CreateWebhook{}, "webhooks": &api.ListWebhooks{}, "delete webhook": &api.DeleteWebhook{},
 	} {
 		w, problem := do(t, h, "", http.MethodGet, uuid.NewString(), "", "")
 		if w.Code != http.StatusUnauthorized || problem["code"] != "unauthenticated" || w.Header().Get("WWW-Authenticate") != "Bearer" {

@@ -31,7 +31,7 @@ func (f *found) Failed() bool                      { return f.problem != "" }
 func TestModel_plantedBugs(t *testing.T) {
 	setFlag(t, "rapid.nofailfile", "true")
 	setFlag(t, "rapid.checks", "5000")
-	setFlag(t, "rapid.seed", "1") // finds them soon; others take up to some thousand sequences
+	setFlag(t, "rapid.seed", "4") // finds them soon; others take up to some thousand sequences
 	setFlag(t, "rapid.shrinktime", "2s")
 	for name, test := range map[string]struct {
 		bug  plant

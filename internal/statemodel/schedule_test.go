@@ -21,10 +21,8 @@ var delays = []time.Duration{
 // returns when the receiver was asked, counted from the first time.
 func telling(t *testing.T, answer func(n int) (status int, retryAfter string)) (asked []time.Duration, w *world) {
 	synctest.Test(t, func(t *testing.T) {
-		w = newWorld()
+		w = ended()
 		w.services.answer = answer
-		w.create()
-		w.at("delete", func(ctx context.Context, a *actor) { w.remove(a, w.exports[0])(ctx) })
 		for began := time.Now(); time.Since(began) < 96*time.Hour && w.notices() > 0; {
 			w.tellAll()
 			if time.Since(began).Truncate(time.Second)%time.Minute == 0 {
@@ -36,8 +34,11 @@ func telling(t *testing.T, answer func(n int) (status int, retryAfter string)) (
 			}
 			time.Sleep(wait)
 		}
-		for _, at := range w.services.tells {
-			asked = append(asked, at.Sub(w.services.tells[0]))
+		for _, tell := range w.services.tells {
+			asked = append(asked, tell.at.Sub(w.services.tells[0].at))
+			if want := w.exports[0] + "-cancelled"; tell.id != want {
+				t.Errorf("asked with the id %s, want %s", tell.id, want)
+			}
 		}
 		if err := w.found(); err != nil {
 			t.Error(err)
@@ -110,6 +111,79 @@ func TestNotify_gone(t *testing.T) {
 	if n := w.notices(); n != 0 {
 		t.Errorf("%d notices are left", n)
 	}
+}
+
+// ended is a world of one export that is cancelled.
+func ended() *world {
+	w := newWorld()
+	w.create()
+	w.at("delete", func(ctx context.Context, a *actor) { w.remove(a, w.exports[0])(ctx) })
+	return w
+}
+
+// When the message is lost, the sweep sends another after a minute.
+func TestNotify_messageLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := ended()
+		w.services.notices = nil
+		w.sweepAll()
+		w.tellAll()
+		if n := len(w.services.tells); n != 0 {
+			t.Errorf("told %d times without a message", n)
+		}
+		time.Sleep(time.Minute)
+		w.sweepAll()
+		w.tellAll()
+		if n := len(w.services.tells); n != 1 || w.notices() != 0 || w.found() != nil {
+			t.Errorf("told %d times, %d notices left (%v)", n, w.notices(), w.found())
+		}
+	})
+}
+
+// Killed when it has told and not yet recorded it, it tells once more, of the same.
+func TestNotify_killed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := ended()
+		id := w.exports[0]
+		a := w.newActor("notify")
+		w.start(a, w.tell(a, id))
+		for len(w.services.tells) == 0 || w.services.told["bus "+id] == "" {
+			w.step(a, pass)
+		}
+		w.crash(a)
+		w.services.notices = nil // its message comes back later than the sweep
+		for range 3 {
+			time.Sleep(time.Minute)
+			w.sweepAll()
+			w.tellAll()
+		}
+		tells := w.services.tells
+		if len(tells) != 2 || tells[0].id != tells[1].id || tells[1].at.Sub(tells[0].at) > 3*time.Minute || w.notices() != 0 || w.found() != nil {
+			t.Errorf("told %+v, %d notices left (%v)", tells, w.notices(), w.found())
+		}
+	})
+}
+
+// Two messages at once lead to one delivery.
+func TestNotify_twice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := ended()
+		a := w.newActor("notify")
+		w.start(a, w.tell(a, w.exports[0]))
+		for len(w.services.tells) == 0 {
+			w.step(a, pass)
+		}
+		w.tellAll()
+		if len(w.services.tells) != 1 {
+			t.Errorf("told %d times", len(w.services.tells))
+		}
+		for len(w.working()) > 0 {
+			w.step(a, pass)
+		}
+		if w.notices() != 0 || w.found() != nil {
+			t.Errorf("%d notices left (%v)", w.notices(), w.found())
+		}
+	})
 }
 
 // withoutSweeps leaves out the lines of sweeps, which are many.

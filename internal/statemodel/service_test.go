@@ -22,7 +22,7 @@ type services struct {
 	sent    []string // ids of the exports that messages to workers name
 	notices []message
 	told    map[string]string         // what each target was told last of each export: "target id" to its event id
-	tells   []time.Time               // when the receiver was asked
+	tells   []tell                    // what the receiver was asked
 	answer  func(n int) (int, string) // of the receiver to its nth request: a status, and Retry-After; nil: always 204
 
 	asked    func(asked) // told of each request to DynamoDB; nil: nobody is
@@ -33,6 +33,12 @@ type services struct {
 type object struct {
 	size  int
 	token string
+}
+
+// tell is a request to the receiver.
+type tell struct {
+	at time.Time
+	id string
 }
 
 // message is about an export's end.
@@ -99,7 +105,7 @@ func (s *services) do(r *http.Request) (*http.Response, error) {
 
 // receive is a webhook's receiver.
 func (s *services) receive(r *http.Request, body []byte) *http.Response {
-	s.tells = append(s.tells, time.Now())
+	s.tells = append(s.tells, tell{time.Now(), r.Header.Get("Webhook-Id")})
 	status, retryAfter := http.StatusNoContent, ""
 	if s.answer != nil {
 		status, retryAfter = s.answer(len(s.tells))

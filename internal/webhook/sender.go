@@ -64,13 +64,14 @@ type Sender struct {
 // connected to, whatever name it was found by, so a name that stands for another
 // address a moment later gains nothing.
 func NewSender(a Addresses) *Sender {
-	dialer := &net.Dialer{}
+	return NewSenderOver(a, transport(a, &net.Dialer{}))
+}
+
+func transport(a Addresses, dialer *net.Dialer) *http.Transport {
 	if a != Any {
 		dialer.Control = public.Safe
 	}
-	return NewSenderOver(a, &http.Transport{
-		DialContext: dialer.DialContext, DisableKeepAlives: true, MaxResponseHeaderBytes: maxHeader,
-	})
+	return &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true, MaxResponseHeaderBytes: maxHeader}
 }
 
 // NewSenderOver is NewSender with requests that go another way: looking at the
