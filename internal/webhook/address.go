@@ -29,7 +29,7 @@ const maxURL = 2048
 var public = ssrf.New(ssrf.WithAnyPort())
 
 // Check says what is wrong with a URL as far as that shows in it; nil if nothing
-// does. What its name stands for is looked at whenever it is dialled.
+// does. What its name stands for is looked at whenever it is connected to.
 func (a Addresses) Check(text string) error {
 	u, err := url.Parse(text)
 	switch {
