@@ -19,16 +19,18 @@ import (
 var builds = map[string][]string{
 	"authorize":       nil,
 	"create-export":   {"jobs", "queue", "s3file"},
-	"delete-export":   {"bucket", "jobs"},
+	"delete-export":   {"bucket", "jobs", "queue"},
 	"describe":        {"s3file"},
 	"download-export": {"bucket", "jobs"},
 	"estimate-export": {"database", "s3file"},
 	"get-export":      {"jobs"},
 	"health":          {"bucket", "database", "jobs", "queue"},
 	"list-exports":    {"jobs"},
+	"notify":          {"eventbus", "jobs", "queue", "secret"},
 	"run-export":      {"bucket", "database", "jobs", "queue", "s3file"},
 	"dead-letter":     {"queue", "wiring"},
 	"sweep":           {"wiring"},
+	"webhooks":        {"jobs"},
 }
 
 // goList returns what go list prints of a function, a line each.
@@ -56,7 +58,7 @@ func functions(t *testing.T) (names []string) {
 }
 
 func TestBuilds(t *testing.T) {
-	clients := []string{"bucket", "database", "jobs", "queue", "s3file", "wiring"}
+	clients := []string{"bucket", "database", "eventbus", "jobs", "queue", "s3file", "secret", "wiring"}
 	got := map[string][]string{}
 	for _, name := range functions(t) {
 		got[name] = nil
@@ -99,8 +101,12 @@ func TestPostgres(t *testing.T) {
 		if vpc, there := in[name]; !there || vpc != links {
 			t.Errorf("%s: links pgx: %v; in template.yaml: %v, in the VPC there: %v", name, links, there, vpc)
 		}
-		if secrets := slices.Contains(deps, "github.com/aws/aws-sdk-go-v2/service/secretsmanager"); secrets != links {
+		// notify reads that of the webhooks.
+		if secrets := slices.Contains(deps, "github.com/aws/aws-sdk-go-v2/service/secretsmanager"); secrets != (links || name == "notify") {
 			t.Errorf("%s: links pgx: %v, but Secrets Manager's client: %v", name, links, secrets)
+		}
+		if events := slices.Contains(deps, "github.com/aws/aws-sdk-go-v2/service/eventbridge"); events != (name == "notify") {
+			t.Errorf("%s: links EventBridge's client: %v", name, events)
 		}
 	}
 	if len(in) != len(functions(t)) {

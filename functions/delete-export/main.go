@@ -11,9 +11,10 @@ import (
 	"csvexport/internal/bucket"
 	"csvexport/internal/config"
 	"csvexport/internal/jobs"
+	"csvexport/internal/queue"
 )
 
-func main() { apigw.Start(build, config.Table, config.Bucket) }
+func main() { apigw.Start(build, config.Table, config.Bucket, config.Notices) }
 
 func build(ctx context.Context, cfg config.Config) (http.Handler, error) {
 	aws, err := awsconfig.Load(ctx)
@@ -23,6 +24,7 @@ func build(ctx context.Context, cfg config.Config) (http.Handler, error) {
 	return &api.DeleteExport{
 		Jobs:    jobs.New(aws, cfg.TableName),
 		Bucket:  bucket.New(aws, cfg.BucketName, ""),
+		Notices: queue.New(aws, cfg.NotifyQueueURL),
 		FileTTL: cfg.FileTTL,
 	}, nil
 }

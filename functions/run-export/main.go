@@ -36,7 +36,7 @@ const budgetTimeout = 2 * time.Second
 
 func main() {
 	debug.SetGCPercent(gcPercent)
-	function.Start(build, config.Table, config.Queue, config.Bucket, config.Database)
+	function.Start(build, config.Table, config.Queue, config.Bucket, config.Database, config.Notices)
 }
 
 func build(ctx context.Context, cfg config.Config) (any, error) {
@@ -64,7 +64,7 @@ func build(ctx context.Context, cfg config.Config) (any, error) {
 		Bucket:      files,
 		Source:      rows,
 		Catalog:     catalog,
-		Publisher:   &publish.Publisher{Jobs: store, Bucket: files, FileTTL: cfg.FileTTL},
+		Publisher:   &publish.Publisher{Jobs: store, Bucket: files, Notices: queue.New(aws, cfg.NotifyQueueURL), FileTTL: cfg.FileTTL},
 		Connections: cfg.Connections,
 		Worker:      "run-export " + uuid.NewString(),
 		FileTTL:     cfg.FileTTL,

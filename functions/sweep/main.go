@@ -10,7 +10,7 @@ import (
 	"csvexport/internal/wiring"
 )
 
-func main() { function.Start(build, config.Table, config.Queue, config.Bucket) }
+func main() { function.Start(build, config.Table, config.Queue, config.Bucket, config.Notices) }
 
 func build(ctx context.Context, cfg config.Config) (any, error) {
 	s, err := wiring.Sweeper(ctx, cfg, "sweep")

@@ -93,7 +93,9 @@ func onFaultyStack(ctx context.Context, opt options, workers int, stderr io.Writ
 		if err := fillUsers(ctx, opt, s.State.DB(), stderr); err != nil {
 			return err
 		}
-		suite.Start(ctx, s)
+		if err := suite.Start(ctx, s); err != nil {
+			return err
+		}
 		if err := suite.Prepare(ctx); err != nil {
 			return err
 		}

@@ -16,19 +16,24 @@ const audited = slog.LevelError + 4
 // value if the caller doesn't get to see it; then the path names it.
 func audit(r *http.Request, action string, e export.Export, err error) {
 	c := CallerOf(r)
-	id, trace, outcome := e.ID, e.Traceparent, "ok"
+	id, trace := e.ID, e.Traceparent
 	if id == "" {
 		id, trace = r.PathValue("id"), traceOf(r)
 	}
-	if err != nil {
-		outcome = string(export.CodeOf(err))
-	}
 	attrs := []any{
-		"action", action, "outcome", outcome, "exportId", id, "traceparent", trace, "dataset", e.Spec.Dataset,
+		"action", action, "outcome", outcome(err), "exportId", id, "traceparent", trace, "dataset", e.Spec.Dataset,
 		"owner", c.Owner, "subject", c.Subject, "requestId", c.RequestID, "sourceIp", c.SourceIP,
 	}
 	if old := r.PathValue("id"); old != "" && old != id {
 		attrs = append(attrs, "retryOf", old)
 	}
 	slog.Log(r.Context(), audited, "audit", attrs...)
+}
+
+// outcome is ok, or the code of err.
+func outcome(err error) string {
+	if err != nil {
+		return string(export.CodeOf(err))
+	}
+	return "ok"
 }

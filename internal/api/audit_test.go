@@ -15,6 +15,7 @@ import (
 
 	"csvexport/internal/api"
 	"csvexport/internal/bucket"
+	"csvexport/internal/queue"
 	"csvexport/internal/servertest"
 )
 
@@ -48,7 +49,7 @@ func captureAudit(t *testing.T) func() []string {
 func TestAudit(t *testing.T) {
 	f, name := newFixture(t), servertest.Bucket(t)
 	f.download.Bucket = bucket.New(servertest.AWS(t), name, "")
-	remove := &api.DeleteExport{Jobs: f.jobs, Bucket: f.download.Bucket, FileTTL: time.Hour}
+	remove := &api.DeleteExport{Jobs: f.jobs, Bucket: f.download.Bucket, Notices: queue.New(servertest.AWS(t), servertest.Queue(t)), FileTTL: time.Hour}
 	lines := captureAudit(t)
 	as := func(owner string, h http.Handler, method, id, body string) {
 		t.Helper()
@@ -100,6 +101,7 @@ func TestNobody(t *testing.T) {
 	for name, h := range map[string]http.Handler{
 		"create": &api.CreateExport{}, "status": &api.GetExport{}, "download": &api.DownloadExport{}, "delete": &api.DeleteExport{}, "list": &api.ListExports{},
 		"retry": &api.RetryExport{}, "estimate": &api.EstimateExport{}, "datasets": &api.ListDatasets{}, "dataset": &api.GetDataset{},
+		"create webhook": &api.CreateWebhook{}, "webhooks": &api.ListWebhooks{}, "delete webhook": &api.DeleteWebhook{},
 	} {
 		w, problem := do(t, h, "", http.MethodGet, uuid.NewString(), "", "")
 		if w.Code != http.StatusUnauthorized || problem["code"] != "unauthenticated" || w.Header().Get("WWW-Authenticate") != "Bearer" {

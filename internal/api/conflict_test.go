@@ -13,6 +13,7 @@ import (
 	"csvexport/internal/api"
 	"csvexport/internal/export"
 	"csvexport/internal/jobs"
+	"csvexport/internal/queue"
 	"csvexport/internal/servertest"
 )
 
@@ -55,7 +56,7 @@ func TestDeleteExport_changesMeanwhile(t *testing.T) {
 				through.ServeHTTP(w, r)
 			}))
 			defer proxy.Close()
-			h := &api.DeleteExport{Jobs: jobs.New(servertest.AWSAt(t, proxy.URL), table), FileTTL: time.Hour}
+			h := &api.DeleteExport{Jobs: jobs.New(servertest.AWSAt(t, proxy.URL), table), Notices: queue.New(servertest.AWS(t), servertest.Queue(t)), FileTTL: time.Hour}
 			w, problem := do(t, h, "anna", http.MethodDelete, id, "", "")
 			if w.Code != test.status || (test.status != http.StatusNoContent) != (w.Header().Get("Retry-After") != "") {
 				t.Errorf("status %d, %v; want %d", w.Code, problem, test.status)

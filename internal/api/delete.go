@@ -10,6 +10,7 @@ import (
 	"csvexport/internal/export"
 	"csvexport/internal/jobs"
 	"csvexport/internal/metrics"
+	"csvexport/internal/queue"
 )
 
 // deleteTries bounds how often a delete looks again at an export that changes
@@ -26,6 +27,7 @@ const deleteTimeout = 3 * time.Second
 type DeleteExport struct {
 	Jobs    *jobs.Store
 	Bucket  *bucket.Bucket
+	Notices *queue.Queue // see publish.Publisher
 	FileTTL time.Duration
 }
 
@@ -67,6 +69,7 @@ func (h *DeleteExport) end(ctx context.Context, e export.Export) error {
 		if err := h.Jobs.Cancel(ctx, e, time.Now(), h.FileTTL); err != nil {
 			return err
 		}
+		h.Notices.Announce(ctx, e)
 		log := slog.With(e.LogAttrs()...).With("phase", e.Phase)
 		log.InfoContext(ctx, "export cancelled")
 		metrics.Emit(ctx, log, metrics.Count(metrics.Cancelled))

@@ -21,6 +21,7 @@ import (
 	"csvexport/internal/bucket"
 	"csvexport/internal/export"
 	"csvexport/internal/jobs"
+	"csvexport/internal/queue"
 	"csvexport/internal/servertest"
 )
 
@@ -56,7 +57,7 @@ func put(t *testing.T, name string, e export.Export) {
 func TestDeleteExport(t *testing.T) {
 	f, name := newFixture(t), servertest.Bucket(t)
 	files := bucket.New(servertest.AWS(t), name, "")
-	h := &api.DeleteExport{Jobs: f.jobs, Bucket: files, FileTTL: time.Hour}
+	h := &api.DeleteExport{Jobs: f.jobs, Bucket: files, Notices: queue.New(servertest.AWS(t), servertest.Queue(t)), FileTTL: time.Hour}
 	want204 := func(t *testing.T, id string) {
 		t.Helper()
 		if w, problem := do(t, h, "anna", http.MethodDelete, id, "", ""); w.Code != http.StatusNoContent || w.Body.Len() > 0 {

@@ -42,6 +42,17 @@ type Config struct {
 	LogLevel            slog.Level `env:"LOG_LEVEL" envDefault:"info"`
 	StackName           string     `env:"STACK_NAME" envDefault:"local"`
 
+	// Who is told of exports that come to their end, beside the webhooks that
+	// owners register.
+	NotifyQueueURL string `env:"NOTIFY_QUEUE_URL"`
+	EventBusName   string `env:"EVENT_BUS_NAME"` // empty for none
+	// WebhookURLs are told of all exports. What is sent there is signed with
+	// WebhookSecret, or with what the secret WebhookSecretARN holds.
+	WebhookURLs      []string         `env:"WEBHOOK_URLS"`
+	WebhookSecret    string           `env:"WEBHOOK_SECRET"`
+	WebhookSecretARN string           `env:"WEBHOOK_SECRET_ARN"`
+	WebhookAddresses WebhookAddresses `env:"WEBHOOK_ADDRESSES" envDefault:"public"`
+
 	AuthMode       AuthMode `env:"AUTH_MODE" envDefault:"jwt"`
 	AuthIssuer     string   `env:"AUTH_ISSUER"`
 	AuthAudience   string   `env:"AUTH_AUDIENCE"`
@@ -71,6 +82,7 @@ const (
 	Bucket     Setting = "BUCKET_NAME"
 	Database   Setting = "DATABASE_URL or DATABASE_SECRET_ARN"
 	Authorizer Setting = "AUTH_MODE"
+	Notices    Setting = "NOTIFY_QUEUE_URL"
 )
 
 // maxPresignTTL is what Signature Version 4 allows.
@@ -130,6 +142,8 @@ func (c Config) has(s Setting) bool {
 		return c.TableName != ""
 	case Queue:
 		return c.QueueURL != ""
+	case Notices:
+		return c.NotifyQueueURL != ""
 	case Bucket:
 		return c.BucketName != ""
 	case Database:
@@ -141,7 +155,7 @@ func (c Config) has(s Setting) bool {
 
 func (c Config) check() []error {
 	var problems []error
-	for name, value := range map[string]string{"QUEUE_URL": c.QueueURL, "S3_PUBLIC_URL": c.S3PublicURL} {
+	for name, value := range map[string]string{"QUEUE_URL": c.QueueURL, "NOTIFY_QUEUE_URL": c.NotifyQueueURL, "S3_PUBLIC_URL": c.S3PublicURL} {
 		if value == "" {
 			continue
 		}
@@ -172,7 +186,7 @@ func (c Config) check() []error {
 	if c.PresignTTL <= 0 || c.PresignTTL > maxPresignTTL {
 		problems = append(problems, errors.New("PRESIGN_TTL must be a positive duration of at most 168h"))
 	}
-	return problems
+	return append(problems, c.checkWebhooks()...)
 }
 
 // Logger returns the function's log: one JSON object a line, each with the

@@ -27,7 +27,7 @@ func TestLoad(t *testing.T) {
 	}
 	want := config.Config{
 		TableName: "t", QueueURL: "https://q.example/1", DatabaseURL: "postgres://h/d", DatabaseTLS: config.VerifyFull,
-		Concurrency: 1000, Connections: 4, FileTTL: 24 * time.Hour, PresignTTL: 10 * time.Minute, MaxActiveExports: 20, MaxCreatesPerMinute: 7, LogLevel: slog.LevelDebug, StackName: "local", AuthMode: config.JWT,
+		Concurrency: 1000, Connections: 4, FileTTL: 24 * time.Hour, PresignTTL: 10 * time.Minute, MaxActiveExports: 20, MaxCreatesPerMinute: 7, LogLevel: slog.LevelDebug, StackName: "local", WebhookAddresses: config.PublicAddresses, AuthMode: config.JWT,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)

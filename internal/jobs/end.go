@@ -39,6 +39,7 @@ func (s *Store) Cancel(ctx context.Context, e export.Export, now time.Time, file
 			ExpressionAttributeValues: values{":one": 1, ":ttl": ttl}.marshal(),
 		}},
 		s.countActive(e.Owner, -1, now),
+		s.notice(e, export.Cancelled, now, ttl),
 	)
 }
 

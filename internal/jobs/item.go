@@ -24,6 +24,9 @@ const (
 	quotaSK = "quota"
 	keySK   = "idem"
 
+	noticeSK   = "notice"
+	webhooksSK = "webhooks"
+
 	// dueShard is the partition of the index by dueAt. One is enough for the
 	// thousand writes a second that a partition takes.
 	dueShard = "0"

@@ -135,6 +135,7 @@ type itemKey struct {
 // that says so lags behind the table, so each must be read again.
 type Due struct {
 	Exports []string // ids
+	Notices []string // ids of exports of which somebody may still have to be told
 	Owners  []string // whose quota may have to be reconciled
 }
 
@@ -157,9 +158,14 @@ func (s *Store) Due(ctx context.Context, now time.Time) (Due, error) {
 			if err := attributevalue.UnmarshalMap(item, &k); err != nil {
 				return Due{}, fmt.Errorf("decode due export: %w", err)
 			}
-			if id, ok := strings.CutPrefix(k.PK, exportPK("")); ok {
+			id, ofExport := strings.CutPrefix(k.PK, exportPK(""))
+			owner, ofOwner := strings.CutPrefix(k.PK, ownerPK(""))
+			switch {
+			case ofExport && k.SK == noticeSK:
+				due.Notices = append(due.Notices, id)
+			case ofExport:
 				due.Exports = append(due.Exports, id)
-			} else if owner, ok := strings.CutPrefix(k.PK, ownerPK("")); ok {
+			case ofOwner:
 				due.Owners = append(due.Owners, owner)
 			}
 		}

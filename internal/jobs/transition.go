@@ -134,6 +134,7 @@ func (s *Store) Complete(ctx context.Context, e export.Export, now, expiresAt ti
 		}),
 		types.TransactWriteItem{Update: s.run(e, "SET #ttl = :ttl REMOVE lease, worker", values{":ttl": ttl})},
 		s.countActive(e.Owner, -1, now),
+		s.notice(e, export.Completed, now, ttl),
 	)
 }
 
@@ -148,6 +149,7 @@ func (s *Store) Fail(ctx context.Context, e export.Export, f export.Failure, now
 		}),
 		types.TransactWriteItem{Update: s.run(e, "SET #ttl = :ttl REMOVE lease, worker", values{":ttl": ttl})},
 		s.countActive(e.Owner, -1, now),
+		s.notice(e, export.Failed, now, ttl),
 	)
 }
 

@@ -41,6 +41,13 @@ const (
 	Repairs         Name = "Repairs"         // by the sweeper; the line's repair says which
 	OrphanedUploads Name = "OrphanedUploads" // aborted by the sweeper
 	DeadLetters     Name = "DeadLetters"
+
+	// Of telling that an export came to its end: to the event bus, and to each
+	// webhook.
+	Delivered       Name = "Deliveries"
+	DeliveryFailure Name = "DeliveryFailures"    // attempts; the line's target says where
+	DeliveryGivenUp Name = "DeliveriesGivenUp"   // after the last attempt
+	OldestNotice    Name = "OldestNoticeSeconds" // of ends of which nobody began to tell
 )
 
 // units are the units of all metrics, as CloudWatch names them.
@@ -48,6 +55,7 @@ var units = map[Name]string{
 	Completed: "Count", Failed: "Count", Cancelled: "Count", Released: "Count", Rows: "Count", Bytes: "Bytes",
 	RunSeconds: "Seconds", TotalSeconds: "Seconds", WaitSeconds: "Seconds", OldestWaiting: "Seconds",
 	LeaseLosses: "Count", Repairs: "Count", OrphanedUploads: "Count", DeadLetters: "Count",
+	Delivered: "Count", DeliveryFailure: "Count", DeliveryGivenUp: "Count", OldestNotice: "Seconds",
 }
 
 // Value is a metric with its value.

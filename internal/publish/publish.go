@@ -22,12 +22,14 @@ import (
 	"csvexport/internal/export"
 	"csvexport/internal/jobs"
 	"csvexport/internal/metrics"
+	"csvexport/internal/queue"
 )
 
 // Publisher commits finished files.
 type Publisher struct {
 	Jobs    *jobs.Store
 	Bucket  *bucket.Bucket
+	Notices *queue.Queue  // of exports of whose end somebody may have to be told
 	FileTTL time.Duration // how long a file stays
 }
 
@@ -120,6 +122,7 @@ func (p *Publisher) Resume(ctx context.Context, e export.Export, dueAt time.Time
 		if failErr := p.Jobs.Fail(ctx, e, failure, time.Now(), p.FileTTL); failErr != nil {
 			return errors.Join(err, failErr)
 		}
+		p.Notices.Announce(ctx, e)
 		metrics.Emit(ctx, slog.With(e.LogAttrs()...).With("code", code), metrics.Count(metrics.Failed))
 	}
 	return err
@@ -175,6 +178,7 @@ func (p *Publisher) complete(ctx context.Context, e export.Export) error {
 	if err := p.Jobs.Complete(context.WithoutCancel(ctx), e, now, now.Add(p.FileTTL)); err != nil {
 		return err
 	}
+	p.Notices.Announce(ctx, e)
 	metrics.Emit(ctx, slog.With(e.LogAttrs()...), metrics.Count(metrics.Completed),
 		metrics.Value{Name: metrics.Rows, Value: float64(e.Result.Rows)}, metrics.Value{Name: metrics.Bytes, Value: float64(e.Result.Bytes + e.Result.FileBytes)},
 		metrics.Seconds(metrics.TotalSeconds, max(now.Sub(e.CreatedAt), 0)))

@@ -18,6 +18,7 @@ import (
 	"csvexport/internal/export"
 	"csvexport/internal/jobs"
 	"csvexport/internal/publish"
+	"csvexport/internal/queue"
 	"csvexport/internal/servertest"
 )
 
@@ -87,6 +88,7 @@ func newFixture(t *testing.T, f fault) fixture {
 	return fixture{proxy: proxy, direct: bucket.New(servertest.AWS(t), name, ""), Publisher: &publish.Publisher{
 		Jobs:    jobs.New(servertest.AWS(t), servertest.Table(t)),
 		Bucket:  bucket.New(servertest.AWSAt(t, proxy.URL), name, ""),
+		Notices: queue.New(servertest.AWS(t), servertest.Queue(t)),
 		FileTTL: time.Hour,
 	}}
 }

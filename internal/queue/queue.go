@@ -1,4 +1,5 @@
-// Package queue hands exports to workers over SQS.
+// Package queue hands exports over SQS: to workers, and to who tells of their
+// ends.
 //
 // A message is a hint that work may be waiting, never the truth: it may be
 // lost, doubled or late without harm. What is to be done stands in the record
@@ -9,6 +10,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -22,11 +24,15 @@ import (
 const (
 	version     = 1
 	sendTimeout = 10 * time.Second
-	// maxDelay is SQS's own bound on a message's delay.
-	maxDelay = 15 * time.Minute
+	// announceTimeout bounds Announce, for whose sake nobody waits.
+	announceTimeout = 2 * time.Second
 )
 
-// Message says that an export may need a worker.
+// MaxDelay is SQS's own bound on a message's delay.
+const MaxDelay = 15 * time.Minute
+
+// Message says that an export may need a worker, or somebody who tells of its
+// end: by the queue that it is in.
 type Message struct {
 	ExportID string
 	// Traceparent carries the trace of the request that led to the message
@@ -65,7 +71,7 @@ func (q *Queue) Send(ctx context.Context, owner string, m Message, delay time.Du
 		QueueUrl:       &q.url,
 		MessageBody:    aws.String(string(b)),
 		MessageGroupId: &owner,
-		DelaySeconds:   int32(min(delay, maxDelay).Seconds()),
+		DelaySeconds:   int32(min(delay, MaxDelay).Seconds()),
 	})
 	if err != nil {
 		return &export.Error{
@@ -74,6 +80,18 @@ func (q *Queue) Send(ctx context.Context, owner string, m Message, delay time.Du
 		}
 	}
 	return nil
+}
+
+// Announce queues a message about an export that has just come to its end, so
+// that who must be told is told at once. It is best effort: the record says that
+// somebody must be told, and the sweeper sends what wasn't sent. It isn't called
+// off with ctx, and it doesn't keep the caller for long.
+func (q *Queue) Announce(ctx context.Context, e export.Export) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), announceTimeout)
+	defer cancel()
+	if err := q.Send(ctx, e.Owner, Message{ExportID: e.ID, Traceparent: e.Traceparent}, 0); err != nil {
+		slog.WarnContext(ctx, "end not announced, left to the sweeper", "exportId", e.ID, "traceparent", e.Traceparent, "error", err)
+	}
 }
 
 // Ping asks whether the queue is there and may be asked.

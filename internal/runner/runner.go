@@ -130,6 +130,7 @@ func (r *Runner) fail(ctx context.Context, log *slog.Logger, e export.Export, er
 		log.ErrorContext(ctx, "failure not recorded, left to the sweeper", "error", err)
 		return
 	}
+	r.Publisher.Notices.Announce(ctx, e)
 	metrics.Emit(ctx, log.With("code", failure.Code), metrics.Count(metrics.Failed))
 }
 

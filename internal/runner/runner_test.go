@@ -56,7 +56,7 @@ func newFixture(t *testing.T, database string) fixture {
 	store, files := jobs.New(f.cfg, f.table), bucket.New(f.cfg, f.bucket, "")
 	f.Runner = &runner.Runner{
 		Jobs: store, Queue: queue.New(f.cfg, f.queueURL), Bucket: files, Source: src, Catalog: dataset.Default(),
-		Publisher:   &publish.Publisher{Jobs: store, Bucket: files, FileTTL: time.Hour},
+		Publisher:   &publish.Publisher{Jobs: store, Bucket: files, Notices: queue.New(f.cfg, servertest.Queue(t)), FileTTL: time.Hour},
 		Connections: 2, Worker: "test", FileTTL: time.Hour,
 	}
 	return f

@@ -1,5 +1,6 @@
-// Package secret reads the database's secret. It is a package of its own so that
-// only the functions that reach the database link Secrets Manager's client.
+// Package secret reads secrets: the database's, and that of the settings'
+// webhooks. It is a package of its own so that only the functions that need one
+// link Secrets Manager's client.
 package secret
 
 import (

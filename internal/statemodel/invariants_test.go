@@ -71,9 +71,76 @@ func (w *world) look() {
 			}
 		}
 	}
+	w.lookAtNotices()
 	if active, _ := number(w.services.table.items["owner#"+owner+" quota"]["active"]); active != processing {
 		w.fail("%d exports aren't done, the quota says %d", processing, active)
 	}
+}
+
+// lookAtNotices fails if somebody must still be told of an export, and never
+// will be: whoever wasn't told has a delivery that is open. It also fails if
+// somebody was told what isn't so.
+func (w *world) lookAtNotices() {
+	for _, id := range w.exports {
+		status := w.seen[id].status
+		if status == "expired" || status == "deleted" {
+			status = "completed"
+		}
+		notice, there := w.services.table.items["export#"+id+" notice"]
+		deliveries, begun := notice["deliveries"]["M"].(map[string]any)
+		if status == "processing" && there {
+			w.fail("export %s is processing and has a notice", id)
+		}
+		if _, due := notice["dueAt"]; there && !due {
+			w.fail("no sweep will ever look at the notice of %s", id)
+		}
+		for short, name := range targets {
+			told := w.services.told[short+" "+id]
+			if told != "" && told != id+"-"+status {
+				w.fail("%s was told %s of an export that is %s", short, told, status)
+			}
+			if _, open := deliveries[name]; status != "processing" && told == "" && (!there || begun && !open) {
+				w.fail("export %s is %s, and %s will never be told", id, status, short)
+			}
+		}
+	}
+}
+
+// notices counts those who may still have to be told.
+func (w *world) notices() (n int) {
+	w.services.mu.Lock()
+	defer w.services.mu.Unlock()
+	for at := range w.services.table.items {
+		if strings.HasSuffix(at, " notice") {
+			n++
+		}
+	}
+	return n
+}
+
+// tellAll has notify do what the messages say that have arrived.
+func (w *world) tellAll() {
+	var later []message
+	now := w.services.notices
+	w.services.notices = nil
+	for _, m := range now {
+		if m.at.After(time.Now()) {
+			later = append(later, m)
+			continue
+		}
+		w.at("notify", func(ctx context.Context, a *actor) { w.tell(a, m.id)(ctx) })
+	}
+	w.services.notices = append(later, w.services.notices...)
+}
+
+// sweepAll sweeps once.
+func (w *world) sweepAll() {
+	w.at("sweep", func(ctx context.Context, a *actor) {
+		s := &sweeper.Sweeper{Jobs: a.jobs, Queue: a.queue, Bucket: a.bucket, Publisher: a.publish, Worker: a.name}
+		if err := s.Sweep(ctx); err != nil {
+			w.fail("sweep: %v", err)
+		}
+	})
 }
 
 func (w *world) isCancelled(id string) bool {
@@ -96,16 +163,29 @@ func (w *world) end() {
 		}
 		time.Sleep(time.Minute)
 		sent := len(w.services.sent)
-		w.at("sweep", func(ctx context.Context, a *actor) {
-			s := &sweeper.Sweeper{Jobs: a.jobs, Queue: a.queue, Bucket: a.bucket, Publisher: a.publish, Worker: a.name}
-			if err := s.Sweep(ctx); err != nil {
-				w.fail("sweep: %v", err)
-			}
-		})
+		w.sweepAll()
+		w.tellAll()
 		for _, id := range w.services.sent[sent:] {
 			w.at("worker", func(ctx context.Context, a *actor) { w.work(a, id)(ctx) })
 		}
 		w.look()
+	}
+	// Until a receiver that was out of reach has its next attempt.
+	for wait := time.Minute; w.notices() > 0 && wait < 30*time.Hour; wait += wait / 2 {
+		time.Sleep(wait)
+		w.sweepAll()
+		w.tellAll()
+		w.look()
+	}
+	for _, id := range w.exports {
+		for short := range targets {
+			if w.services.told[short+" "+id] == "" {
+				w.fail("%s was never told of export %s", short, id)
+			}
+		}
+	}
+	if n := w.notices(); n > 0 {
+		w.fail("%d notices are left", n)
 	}
 	for _, id := range w.exports {
 		if s := w.seen[id]; s.status == "processing" {

@@ -1,9 +1,9 @@
-// Package statemodel runs the real code of jobs, publish and sweeper in random
+// Package statemodel runs the real code of jobs, publish, sweeper and notify in random
 // interleavings, request by request, with crashes, lost requests and lost
 // answers in between, and looks at what must hold (docs/design.md, decision 44).
 //
-// Workers, sweeps and DELETEs are goroutines whose requests to DynamoDB, S3 and
-// SQS stand at a gate until the test lets one of them go on; so each run is one
+// Workers, sweeps, DELETEs and those who tell of exports' ends are goroutines
+// whose requests to DynamoDB, S3, SQS, EventBridge and a webhook's receiver stand at a gate until the test lets one of them go on; so each run is one
 // order of requests, and rapid can make it shorter when it finds something. Time
 // is a synctest bubble's: a lease runs out at once. DynamoDB is an evaluator of
 // the expressions that internal/jobs sends; TestTable compares it with a real
@@ -69,7 +69,7 @@ func sequence(rt *rapid.T, w *world) {
 			return
 		}
 		working := w.working()
-		switch action := rapid.IntRange(0, 19).Draw(rt, "action"); {
+		switch action := rapid.IntRange(0, 21).Draw(rt, "action"); {
 		case action == 0 && len(w.exports) < 3:
 			w.create()
 		case action <= 3 && len(working) < 4:
@@ -81,6 +81,9 @@ func sequence(rt *rapid.T, w *world) {
 		case action <= 6 && len(working) < 4:
 			a := w.newActor("sweep")
 			w.start(a, w.sweep(a, drawn(rt, "sweep export", w.exports)))
+		case action >= 20 && len(working) < 4:
+			a := w.newActor("notify")
+			w.start(a, w.tell(a, drawn(rt, "tell of export", w.exports)))
 		case action == 7:
 			time.Sleep(rapid.SampledFrom(pauses).Draw(rt, "pause"))
 			synctest.Wait()

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 )
 
 // services are DynamoDB, S3 and SQS in memory. One request is answered at a
@@ -18,9 +19,14 @@ type services struct {
 	mu      sync.Mutex
 	table   table
 	objects map[string]object
-	sent    []string // ids of the exports that messages name
+	sent    []string // ids of the exports that messages to workers name
+	notices []message
+	told    map[string]string         // what each target was told last of each export: "target id" to its event id
+	tells   []tell                    // what the receiver was asked
+	answer  func(n int) (int, string) // of the receiver to its nth request: a status, and Retry-After; nil: always 204
 
 	asked    func(asked) // told of each request to DynamoDB; nil: nobody is
+	busLies  bool        // EventBridge says of every event that it has it
 	headLies bool        // S3 says of every key that its object is there, and as it should be
 }
 
@@ -29,8 +35,20 @@ type object struct {
 	token string
 }
 
+// tell is a request to the receiver.
+type tell struct {
+	at time.Time
+	id string
+}
+
+// message is about an export's end.
+type message struct {
+	id string
+	at time.Time // when it arrives
+}
+
 func newServices() *services {
-	return &services{table: table{items: map[string]record{}}, objects: map[string]object{}}
+	return &services{table: table{items: map[string]record{}}, objects: map[string]object{}, told: map[string]string{}}
 }
 
 func (s *services) do(r *http.Request) (*http.Response, error) {
@@ -52,17 +70,52 @@ func (s *services) do(r *http.Request) (*http.Response, error) {
 		}
 		return reply(r, status, http.Header{"Content-Type": {"application/x-amz-json-1.0"}}, answer), nil
 	case target == "AmazonSQS.SendMessage":
-		var m struct{ MessageBody string }
+		var m struct {
+			MessageBody, QueueURL string
+			DelaySeconds          int
+		}
 		decode(body, &m)
 		var named struct{ ExportID string }
 		decode([]byte(m.MessageBody), &named)
-		s.sent = append(s.sent, named.ExportID)
+		if strings.HasSuffix(m.QueueURL, noticesQueue) {
+			s.notices = append(s.notices, message{named.ExportID, time.Now().Add(time.Duration(m.DelaySeconds) * time.Second)})
+		} else {
+			s.sent = append(s.sent, named.ExportID)
+		}
 		return reply(r, http.StatusOK, http.Header{"Content-Type": {"application/x-amz-json-1.0"}}, map[string]string{
 			"MessageId": "1", "MD5OfMessageBody": fmt.Sprintf("%x", md5.Sum([]byte(m.MessageBody))),
 		}), nil
+	case target == "AWSEvents.PutEvents":
+		var put struct{ Entries []struct{ Detail string } }
+		decode(body, &put)
+		var detail struct{ EventID, ExportID string }
+		decode([]byte(put.Entries[0].Detail), &detail)
+		if !s.busLies {
+			s.told["bus "+detail.ExportID] = detail.EventID
+		}
+		return reply(r, http.StatusOK, http.Header{"Content-Type": {"application/x-amz-json-1.1"}}, map[string]any{
+			"FailedEntryCount": 0, "Entries": []map[string]string{{"EventId": "1"}},
+		}), nil
+	case r.URL.String() == receiver:
+		return s.receive(r, body), nil
 	default:
 		return s.s3(r, body)
 	}
+}
+
+// receive is a webhook's receiver.
+func (s *services) receive(r *http.Request, body []byte) *http.Response {
+	s.tells = append(s.tells, tell{time.Now(), r.Header.Get("Webhook-Id")})
+	status, retryAfter := http.StatusNoContent, ""
+	if s.answer != nil {
+		status, retryAfter = s.answer(len(s.tells))
+	}
+	if status < 300 {
+		var m struct{ Data struct{ ExportID string } }
+		decode(body, &m)
+		s.told["receiver "+m.Data.ExportID] = r.Header.Get("Webhook-Id")
+	}
+	return reply(r, status, http.Header{"Retry-After": {retryAfter}}, "")
 }
 
 // s3 answers a request for an object, or for a list (Amazon S3 API Reference).
@@ -139,6 +192,9 @@ type gate struct {
 	open     chan struct{} // closed: all requests pass from now on
 	dead     chan struct{} // closed: no request arrives any more
 }
+
+// RoundTrip implements http.RoundTripper.
+func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) { return g.Do(r) }
 
 // Do implements the SDK's HTTPClient.
 func (g *gate) Do(r *http.Request) (*http.Response, error) {

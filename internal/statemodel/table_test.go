@@ -16,6 +16,9 @@ type table struct {
 	// edit changes a request's expressions before they are evaluated: so bugs
 	// are planted.
 	edit func(condition, update string, values map[string]value) (string, string)
+	// swallow says which items are never written though it was said so, and hide
+	// which ones no index shows; nil for none.
+	swallow, hide func(item record) bool
 	// wrote is told of each item that a request changed.
 	wrote func(before, after record)
 }
@@ -42,6 +45,14 @@ func (t *table) do(target string, body []byte) (status int, answer any) {
 			return http.StatusBadRequest, map[string]any{"__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException", "message": "The conditional request failed"}
 		}
 		t.apply(w)
+		return http.StatusOK, map[string]any{}
+	case "DeleteItem":
+		var w write
+		decode(body, &w)
+		if !t.allowed(w) {
+			return http.StatusBadRequest, map[string]any{"__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException", "message": "The conditional request failed"}
+		}
+		delete(t.items, w.at())
 		return http.StatusOK, map[string]any{}
 	case "TransactWriteItems":
 		return t.transact(body)
@@ -112,6 +123,9 @@ func (t *table) apply(w write) {
 		}
 		after = newExpression(w.UpdateExpression, w.ExpressionAttributeNames, w.ExpressionAttributeValues).update(base)
 	}
+	if t.swallow != nil && t.swallow(after) {
+		return
+	}
 	t.items[w.at()] = after
 	if t.wrote != nil {
 		t.wrote(before, after)
@@ -164,7 +178,7 @@ func (t *table) query(body []byte) any {
 	order := map[string]string{"by-owner": "createdAt", "by-due-time": "dueAt", "by-queue": "createdAt"}[r.IndexName]
 	found := []record{}
 	for _, item := range t.items {
-		if _, there := item[order]; !there {
+		if _, there := item[order]; !there || t.hide != nil && t.hide(item) {
 			continue
 		}
 		condition := newExpression(r.KeyConditionExpression, r.ExpressionAttributeNames, r.ExpressionAttributeValues)

@@ -13,11 +13,14 @@ import (
 	"github.com/google/uuid"
 
 	"csvexport/internal/bucket"
+	"csvexport/internal/eventbus"
 	"csvexport/internal/export"
 	"csvexport/internal/jobs"
+	"csvexport/internal/notify"
 	"csvexport/internal/publish"
 	"csvexport/internal/queue"
 	"csvexport/internal/sweeper"
+	"csvexport/internal/webhook"
 )
 
 const (
@@ -25,7 +28,14 @@ const (
 	exportToken = "token"
 	owner       = "anonymous"
 	fileTTL     = time.Hour
+
+	noticesQueue = "/notices"
+	receiver     = "http://receiver/hook"
 )
+
+// targets are who must be told of each export, by their names in a notice: the
+// bus, and the receiver that the settings name.
+var targets = map[string]string{"bus": "bus", "receiver": "setting 47f0eebae2b9d2cc"}
 
 // world is all that there is: services, and actors who use them.
 type world struct {
@@ -100,6 +110,7 @@ type actor struct {
 	bucket  *bucket.Bucket
 	queue   *queue.Queue
 	publish *publish.Publisher
+	notify  *notify.Notifier
 
 	done    chan struct{}
 	crashed bool
@@ -118,7 +129,12 @@ func (w *world) newActor(name string) *actor {
 		Credentials: credentials.NewStaticCredentialsProvider("a", "b", ""),
 	}
 	a.jobs, a.bucket, a.queue = jobs.New(cfg, "table"), bucket.New(cfg, "bucket", ""), queue.New(cfg, "http://services/queue")
-	a.publish = &publish.Publisher{Jobs: a.jobs, Bucket: a.bucket, FileTTL: fileTTL}
+	notices := queue.New(cfg, "http://services"+noticesQueue)
+	a.publish = &publish.Publisher{Jobs: a.jobs, Bucket: a.bucket, Notices: notices, FileTTL: fileTTL}
+	a.notify = &notify.Notifier{Jobs: a.jobs, Queue: notices, Receivers: notify.Receivers{
+		Bus: eventbus.New(cfg, "bus"), Sender: webhook.NewSenderOver(webhook.Any, a.gate), URLs: []string{receiver},
+		Secrets: func(context.Context) (webhook.Secrets, error) { return webhook.ParseSecrets(webhook.NewSecret()) },
+	}}
 	return a
 }
 
@@ -264,6 +280,7 @@ func (w *world) remove(a *actor, id string) func(ctx context.Context) {
 				w.cancelled[id] = true
 				w.mu.Unlock()
 				w.turn(id)
+				a.publish.Notices.Announce(ctx, e)
 			}
 		case export.Completed:
 			if a.jobs.Delete(ctx, e, time.Now()) == nil {
@@ -272,6 +289,11 @@ func (w *world) remove(a *actor, id string) func(ctx context.Context) {
 		default:
 		}
 	}
+}
+
+// tell is what notify does with a message.
+func (w *world) tell(a *actor, id string) func(ctx context.Context) {
+	return func(ctx context.Context) { _ = a.notify.Notify(ctx, id) } // else the sweep has it done
 }
 
 func (w *world) sweep(a *actor, id string) func(ctx context.Context) {

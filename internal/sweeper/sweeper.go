@@ -47,7 +47,8 @@ type Sweeper struct {
 	Worker    string // who this is, for the record
 }
 
-// Sweep looks at every export and every owner's quota that is due. One that
+// Sweep looks at every export, every notice of an export's end and every owner's
+// quota that is due. One that
 // can't be repaired now doesn't keep the others from it; the error names them
 // all.
 func (s *Sweeper) Sweep(ctx context.Context) error {
@@ -70,10 +71,15 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 	for _, id := range due.Exports {
 		look("repair export", id, s.Repair)
 	}
+	var untold oldest
+	for _, id := range due.Notices {
+		look("remind of the end of export", id, func(ctx context.Context, id string) error { return s.remind(ctx, id, &untold) })
+	}
 	for _, owner := range due.Owners {
 		look("reconcile the quota of", owner, s.reconcile)
 	}
 	_ = repairs.Wait() // they tell problems
+	metrics.Emit(ctx, slog.Default(), metrics.Seconds(metrics.OldestNotice, untold.age))
 	problems.add("sweep", context.Cause(ctx))
 	return problems.err
 }
@@ -170,6 +176,7 @@ func (s *Sweeper) restart(ctx context.Context, log *slog.Logger, e export.Export
 	if err := s.Jobs.Fail(ctx, e, failure, now, s.Publisher.FileTTL); err != nil {
 		return ignore(err, export.FenceLost)
 	}
+	s.Publisher.Notices.Announce(ctx, e)
 	log = logOf(e)
 	log.ErrorContext(ctx, "export failed", "code", cause.Code, "error", cause)
 	metrics.Emit(ctx, log.With("repair", "attempts spent", "code", cause.Code), metrics.Count(metrics.Repairs), metrics.Count(metrics.Failed))
@@ -200,9 +207,11 @@ func (s *Sweeper) clear(ctx context.Context, log *slog.Logger, e export.Export, 
 // postpone says when to look again at an export that was sent anew. A message
 // too many is harmless; a missing one isn't, so it goes first.
 func (s *Sweeper) postpone(ctx context.Context, e export.Export, now time.Time) error {
-	wait := min(minResend<<min(e.Sends, 10), maxResend)
-	return ignore(s.Jobs.Postpone(ctx, e, now.Add(wait)), export.Conflict)
+	return ignore(s.Jobs.Postpone(ctx, e, now.Add(pause(e.Sends))), export.Conflict)
 }
+
+// pause is how long to wait after one message more than so many.
+func pause(sends int) time.Duration { return min(minResend<<min(sends, 10), maxResend) }
 
 // resume ends the commit of an export whose worker died in it.
 func (s *Sweeper) resume(ctx context.Context, e export.Export, now time.Time) error {

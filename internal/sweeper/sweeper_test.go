@@ -22,16 +22,16 @@ import (
 
 type fixture struct {
 	*sweeper.Sweeper
-	queueURL string
+	queueURL, noticesURL string
 }
 
 func newFixture(t *testing.T) fixture {
 	t.Helper()
-	cfg, url := servertest.AWS(t), servertest.Queue(t)
+	cfg, url, notices := servertest.AWS(t), servertest.Queue(t), servertest.Queue(t)
 	store, files := jobs.New(cfg, servertest.Table(t)), bucket.New(cfg, servertest.Bucket(t), "")
-	return fixture{queueURL: url, Sweeper: &sweeper.Sweeper{
+	return fixture{queueURL: url, noticesURL: notices, Sweeper: &sweeper.Sweeper{
 		Jobs: store, Queue: queue.New(cfg, url), Bucket: files, Worker: "sweeper",
-		Publisher: &publish.Publisher{Jobs: store, Bucket: files, FileTTL: time.Hour},
+		Publisher: &publish.Publisher{Jobs: store, Bucket: files, Notices: queue.New(cfg, notices), FileTTL: time.Hour},
 	}}
 }
 

@@ -82,7 +82,7 @@ func TestSweeper_metrics(t *testing.T) {
 			log := servertest.Log(t)
 			f.sweep(t)
 			lines := log()
-			test.want["OldestWaitingSeconds"] = servertest.Some
+			test.want["OldestWaitingSeconds"], test.want["OldestNoticeSeconds"] = servertest.Some, servertest.Some
 			servertest.WantMetrics(t, lines, test.want)
 			var repairs []string
 			for _, line := range lines {
@@ -130,5 +130,5 @@ func TestSweeper_metrics_notSent(t *testing.T) {
 	if err := f.Sweep(t.Context()); err == nil {
 		t.Error("no error though SQS is away")
 	}
-	servertest.WantMetrics(t, log(), map[string]float64{"OldestWaitingSeconds": servertest.Some})
+	servertest.WantMetrics(t, log(), map[string]float64{"OldestWaitingSeconds": servertest.Some, "OldestNoticeSeconds": 0})
 }

@@ -26,7 +26,7 @@ func Sweeper(ctx context.Context, cfg config.Config, function string) (*sweeper.
 		Jobs:      store,
 		Queue:     queue.New(aws, cfg.QueueURL),
 		Bucket:    files,
-		Publisher: &publish.Publisher{Jobs: store, Bucket: files, FileTTL: cfg.FileTTL},
+		Publisher: &publish.Publisher{Jobs: store, Bucket: files, Notices: queue.New(aws, cfg.NotifyQueueURL), FileTTL: cfg.FileTTL},
 		Worker:    function + " " + uuid.NewString(),
 	}, nil
 }

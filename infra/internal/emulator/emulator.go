@@ -1,5 +1,5 @@
-// Package emulator runs ministack, which stands in for SQS and DynamoDB, on
-// loopback.
+// Package emulator runs ministack, which stands in for SQS, DynamoDB and
+// EventBridge, on loopback.
 package emulator
 
 import (
@@ -55,12 +55,12 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 }
 
 // environment holds ministack's settings, as its app.py reads them, and nothing
-// of the shell. Everything but the two services is off, Docker included.
+// of the shell. Everything but the three services is off, Docker included.
 func environment(dir string, port int) []string {
 	return []string{
 		"PATH=/usr/bin:/bin", "HOME=" + dir, "TMPDIR=" + dir, "PYTHONDONTWRITEBYTECODE=1",
 		"BIND_HOST=" + loopback.Host, "MINISTACK_HOST=" + loopback.Host, "GATEWAY_PORT=" + strconv.Itoa(port),
-		"SERVICES=sqs,dynamodb", "SFTP_ENABLED=0", "IOT_MTLS_ENABLED=0", "DOCKER_HOST=unix://" + filepath.Join(dir, "no-docker"),
+		"SERVICES=sqs,dynamodb,events", "SFTP_ENABLED=0", "IOT_MTLS_ENABLED=0", "DOCKER_HOST=unix://" + filepath.Join(dir, "no-docker"),
 		"PERSIST_STATE=1", "STATE_DIR=" + stateDir(dir), "LOG_LEVEL=WARNING",
 	}
 }

@@ -42,7 +42,7 @@ type point struct {
 
 // faults are all of them.
 func faults() []fault {
-	return slices.Concat(workerFaults(), commitFaults(), queueFaults(), cancelFaults(), databaseFaults(), storageFaults(), tableFaults(), loadFaults())
+	return slices.Concat(workerFaults(), commitFaults(), queueFaults(), cancelFaults(), databaseFaults(), storageFaults(), tableFaults(), loadFaults(), noticeFaults())
 }
 
 // outcome is what came of a point.

@@ -25,6 +25,7 @@ func queueFaults() []fault {
 		{6, "send fails after put", []point{{name: "each time", run: sendFails}}},
 		{16, "poison message", []point{
 			{name: "in the queue", alone: true, run: func(t *trial) { poison(t, t.stack.State.QueueURL) }},
+			{name: "in the queue of ends", alone: true, run: func(t *trial) { poison(t, t.stack.State.NotifyQueueURL) }},
 			{name: "in the dead-letter queue", alone: true, run: func(t *trial) { poison(t, t.stack.State.DeadLetterQueueURL) }},
 		}},
 		{22, "dead letter, database away", []point{

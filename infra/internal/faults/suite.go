@@ -42,12 +42,13 @@ type Suite struct {
 
 	mu       sync.Mutex
 	contents map[string]invariants.Content // by table
+	heard    map[string][]string           // ids of the events on the bus, by export
 }
 
 // New returns a suite whose stack doesn't run yet.
 func New(log io.Writer, token func(subject string) (string, error)) *Suite {
 	return &Suite{
-		Log: log, Token: token, wire: wire.New(), contents: map[string]invariants.Content{},
+		Log: log, Token: token, wire: wire.New(), contents: map[string]invariants.Content{}, heard: map[string][]string{},
 		client: &http.Client{
 			Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 50},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -84,10 +85,14 @@ func (s *Suite) InterceptDatabase(address string) (string, error) {
 	return u.String(), nil
 }
 
-// Start begins to sweep the stack; end it by Close before the stack's Stop.
-func (s *Suite) Start(ctx context.Context, running *stack.Stack) {
+// Start begins to sweep the stack and to listen to its event bus; end it by
+// Close before the stack's Stop.
+func (s *Suite) Start(ctx context.Context, running *stack.Stack) error {
 	s.stack = running
 	ctx, s.stop = context.WithCancel(ctx)
+	if err := s.listen(ctx); err != nil {
+		return err
+	}
 	s.sweeps.Go(func() {
 		for tick := time.NewTicker(sweepEvery); ; {
 			select {
@@ -101,6 +106,7 @@ func (s *Suite) Start(ctx context.Context, running *stack.Stack) {
 			}
 		}
 	})
+	return nil
 }
 
 // sweep invokes the sweep function and waits for its end.

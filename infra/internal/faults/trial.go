@@ -120,6 +120,9 @@ func (t *trial) checkWithin(within time.Duration) {
 	for _, violation := range found {
 		t.errorf("%s", violation)
 	}
+	for _, id := range t.exports {
+		t.checkHeard(id)
+	}
 }
 
 // status is an export as a caller sees it.

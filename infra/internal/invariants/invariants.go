@@ -124,6 +124,9 @@ func checkItems(v *violations, e Export) {
 		if e.DueAt == "" {
 			v.add("export %s is processing, and no sweep will ever look at it", e.ID)
 		}
+		if e.Notice {
+			v.add("export %s is processing, and somebody is to be told of its end", e.ID)
+		}
 		return
 	case !slices.Contains(done, e.Status):
 		v.add("export %s has the status %q", e.ID, e.Status)
@@ -136,6 +139,9 @@ func checkItems(v *violations, e Export) {
 	}
 	if e.Status == "failed" && (e.ErrorCode == "" || e.ErrorMessage == "") {
 		v.add("export %s failed without a reason", e.ID)
+	}
+	if e.Notice {
+		v.add("export %s is %s, and not everybody was told of it", e.ID, e.Status)
 	}
 	if e.Waiting {
 		v.add("export %s is %s and still counted as waiting", e.ID, e.Status)

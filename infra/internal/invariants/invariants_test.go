@@ -166,7 +166,12 @@ func TestCheck(t *testing.T) {
 		"failed without a reason": {func(t *testing.T, f *fixture) { f.job(t, map[string]any{"status": "failed"}) }, "failed without a reason"},
 		"unknown status":          {func(t *testing.T, f *fixture) { f.job(t, map[string]any{"status": "odd"}) }, `has the status "odd"`},
 		"never looked at":         {func(t *testing.T, f *fixture) { f.job(t, map[string]any{"status": "processing", "phase": "queued"}) }, "no sweep will ever look at it"},
-		"quota":                   {func(t *testing.T, f *fixture) { f.item(t, "owner#o", "quota", map[string]any{"active": 3}) }, "its quota says 3"},
+		"end not told":            {func(t *testing.T, f *fixture) { f.item(t, "export#"+id, "notice", map[string]any{"rev": 1}) }, "not everybody was told"},
+		"end told before it": {func(t *testing.T, f *fixture) {
+			f.job(t, map[string]any{"status": "processing", "phase": "queued", "dueAt": "2026-11-27T12:00:00.000Z"})
+			f.item(t, "export#"+id, "notice", map[string]any{"rev": 1})
+		}, "somebody is to be told of its end"},
+		"quota": {func(t *testing.T, f *fixture) { f.item(t, "owner#o", "quota", map[string]any{"active": 3}) }, "its quota says 3"},
 		"worker for nobody": {func(_ *testing.T, f *fixture) {
 			f.processes = []invariants.Process{{Function: "x-RunExportFunction", PID: os.Getpid(), State: "busy"}}
 		}, "is at work, and no export is processing"},

@@ -28,6 +28,7 @@ type Export struct {
 	ErrorMessage string
 	Worker       string
 	Lease        string
+	Notice       bool // somebody may still have to be told of its end
 }
 
 // Result is what the record says of the file.
@@ -84,10 +85,13 @@ func readItems(ctx context.Context, state stack.State) (items, error) {
 }
 
 func (all items) exports() []Export {
-	runs := map[string]item{}
+	runs, notices := map[string]item{}, map[string]bool{}
 	for _, i := range all {
-		if i.SK == "run" {
+		switch i.SK {
+		case "run":
 			runs[i.PK] = i
+		case "notice":
+			notices[i.PK] = true
 		}
 	}
 	var exports []Export
@@ -99,7 +103,7 @@ func (all items) exports() []Export {
 		exports = append(exports, Export{
 			ID: strings.TrimPrefix(i.PK, "export#"), Owner: i.Owner, Spec: i.Spec, Token: i.Token, Status: i.Status, Phase: i.Phase,
 			Attempt: i.Attempt, Fence: run.Fence, DueAt: i.DueAt, Waiting: i.QueueShard != "", Result: i.Result,
-			ErrorCode: i.Error.Code, ErrorMessage: i.Error.Message, Worker: run.Worker, Lease: run.Lease,
+			ErrorCode: i.Error.Code, ErrorMessage: i.Error.Message, Worker: run.Worker, Lease: run.Lease, Notice: notices[i.PK],
 		})
 	}
 	return exports

@@ -16,6 +16,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 )
@@ -33,6 +34,7 @@ type Endpoints struct {
 	S3       string `json:"s3"`
 	SQS      string `json:"sqs"`
 	DynamoDB string `json:"dynamodb"`
+	Events   string `json:"events"`           // EventBridge
 	Lambda   string `json:"lambda,omitempty"` // Invoke API; empty where no functions run
 }
 
@@ -73,6 +75,11 @@ func (e Endpoints) DynamoDBClient() *dynamodb.Client {
 	return dynamodb.NewFromConfig(config(e.DynamoDB))
 }
 
+// EventsClient returns a client of EventBridge.
+func (e Endpoints) EventsClient() *eventbridge.Client {
+	return eventbridge.NewFromConfig(config(e.Events))
+}
+
 // QueueURL is the address of a queue by its physical name.
 func (e Endpoints) QueueURL(name string) string { return e.SQS + "/" + AccountID + "/" + name }
 
@@ -82,17 +89,18 @@ func (e Endpoints) QueueURL(name string) string { return e.SQS + "/" + AccountID
 func (e Endpoints) Environment() map[string]string {
 	const refuses = "http://127.0.0.1:1"
 	return map[string]string{
-		"AWS_ACCESS_KEY_ID":           AccessKey,
-		"AWS_SECRET_ACCESS_KEY":       SecretKey,
-		"AWS_REGION":                  Region,
-		"AWS_DEFAULT_REGION":          Region,
-		"AWS_ENDPOINT_URL":            refuses,
-		"AWS_ENDPOINT_URL_S3":         e.S3,
-		"AWS_ENDPOINT_URL_SQS":        e.SQS,
-		"AWS_ENDPOINT_URL_DYNAMODB":   e.DynamoDB,
-		"AWS_EC2_METADATA_DISABLED":   "true",
-		"AWS_CONFIG_FILE":             "/dev/null",
-		"AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+		"AWS_ACCESS_KEY_ID":            AccessKey,
+		"AWS_SECRET_ACCESS_KEY":        SecretKey,
+		"AWS_REGION":                   Region,
+		"AWS_DEFAULT_REGION":           Region,
+		"AWS_ENDPOINT_URL":             refuses,
+		"AWS_ENDPOINT_URL_S3":          e.S3,
+		"AWS_ENDPOINT_URL_SQS":         e.SQS,
+		"AWS_ENDPOINT_URL_DYNAMODB":    e.DynamoDB,
+		"AWS_ENDPOINT_URL_EVENTBRIDGE": e.Events,
+		"AWS_EC2_METADATA_DISABLED":    "true",
+		"AWS_CONFIG_FILE":              "/dev/null",
+		"AWS_SHARED_CREDENTIALS_FILE":  "/dev/null",
 	}
 }
 

@@ -144,7 +144,7 @@ func (f *Folder) startAWS(ctx context.Context, env python.Env, resources string,
 	if err != nil {
 		return err
 	}
-	s.Endpoints = localaws.Endpoints{S3: s.objects.URL, SQS: s.emulator.URL, DynamoDB: s.emulator.URL}
+	s.Endpoints = localaws.Endpoints{S3: s.objects.URL, SQS: s.emulator.URL, DynamoDB: s.emulator.URL, Events: s.emulator.URL}
 	return nil
 }
 

@@ -187,6 +187,7 @@ func (s *Stack) prepare(ctx context.Context, cfg Config, binaries string) error 
 func (f *Folder) load(endpoints localaws.Endpoints, reader string, cfg Config) (*template.Stack, error) {
 	parameters := map[string]string{
 		"DatabaseUrl": reader, "S3PublicUrl": endpoints.S3, "Datasets": cfg.Datasets, "AuthMode": "none", "AllowAnonymous": "true",
+		"WebhookAddresses": "any", // receivers are on this machine, too
 	}
 	maps.Copy(parameters, cfg.Parameters)
 	return template.Load(filepath.Join(f.Root, "template.yaml"), template.Options{
@@ -234,10 +235,13 @@ func (s *Stack) describe(declared *template.Stack, endpoints localaws.Endpoints,
 		state.Bucket = b.Name
 	}
 	for _, q := range declared.Queues {
-		if q.DeadLetterARN == "" {
-			state.DeadLetterQueueURL = q.URL
-		} else {
+		switch q.LogicalID {
+		case "Queue":
 			state.QueueURL = q.URL
+		case "NotifyQueue":
+			state.NotifyQueueURL = q.URL
+		case "DeadLetterQueue":
+			state.DeadLetterQueueURL = q.URL
 		}
 	}
 	return state

@@ -18,13 +18,14 @@ type State struct {
 	Name               string             `json:"name"`
 	BaseURL            string             `json:"baseUrl"` // of the routes
 	Endpoints          localaws.Endpoints `json:"endpoints"`
-	DatabaseURL        string             `json:"databaseUrl"` // superuser of the stack's own Postgres, or the user's DATABASE_URL
-	OwnDatabase        bool               `json:"ownDatabase"` // the stack started it, and may seed it
-	ReaderURL          string             `json:"readerUrl"`   // what the functions use
-	Datasets           string             `json:"datasets"`    // the file of datasets, or its place in S3; empty: the service's own
-	PSQL               string             `json:"psql"`        // path of the bundled psql
-	Table              string             `json:"table"`       // physical name
-	QueueURL           string             `json:"queueUrl"`    // the queue that run-export is fed from
+	DatabaseURL        string             `json:"databaseUrl"`    // superuser of the stack's own Postgres, or the user's DATABASE_URL
+	OwnDatabase        bool               `json:"ownDatabase"`    // the stack started it, and may seed it
+	ReaderURL          string             `json:"readerUrl"`      // what the functions use
+	Datasets           string             `json:"datasets"`       // the file of datasets, or its place in S3; empty: the service's own
+	PSQL               string             `json:"psql"`           // path of the bundled psql
+	Table              string             `json:"table"`          // physical name
+	QueueURL           string             `json:"queueUrl"`       // the queue that run-export is fed from
+	NotifyQueueURL     string             `json:"notifyQueueUrl"` // that notify is fed from
 	DeadLetterQueueURL string             `json:"deadLetterQueueUrl"`
 	Bucket             string             `json:"bucket"`
 	Logs               string             `json:"logs"` // folder; one folder per function below it
