@@ -156,6 +156,8 @@ def before_call(context, case, kwargs):
         case.headers = {**(case.headers or {}), "Accept": "application/json"}
     if isinstance(case.body, dict) and not meta.is_negative_at(ParameterLocation.BODY):
         case.body = tame(case.body)
+    if operation == "createWebhook":
+        make_room()
     if operation == "listExports" and case.query and not meta.is_negative_at(ParameterLocation.QUERY):
         case.query = page(case.query)
 
@@ -163,6 +165,14 @@ def before_call(context, case, kwargs):
 @schemathesis.hook
 def after_call(context, case, response):
     given.update(re.findall(r'"exportId":"([^"]*)"', (response.content or b"").decode(errors="replace")))
+
+
+def make_room():
+    """A caller has ten webhooks at most."""
+    hooks = session.get(BASE + "/webhooks", timeout=30).json()["webhooks"]
+    if len(hooks) == 10:
+        for hook in hooks:
+            session.delete(f"{BASE}/webhooks/{hook['id']}", timeout=30).raise_for_status()
 
 
 def page(query):
@@ -178,6 +188,8 @@ def page(query):
 
 def tame(body):
     body = json.loads(json.dumps(body))
+    if "url" in body:  # exports are told to it: nothing may leave this machine
+        body["url"] = "http://127.0.0.1:1/" + "".join(c for c in body["url"][8:1000] if c.isascii() and c.isalnum())
     filters = body.get("filters", {})
     for name in filters:
         if name.startswith("lifetime_value"):

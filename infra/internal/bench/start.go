@@ -150,10 +150,16 @@ func (s *starter) cancel(ctx context.Context) error {
 	if s.cancelled != "" {
 		return nil
 	}
+	err := s.end(ctx)
+	s.cancelled = s.next
+	return err
+}
+
+// end makes an export and cancels it.
+func (s *starter) end(ctx context.Context) error {
 	if err := s.create(ctx); err != nil {
 		return err
 	}
-	s.cancelled = s.next
 	answer, err := s.request(ctx, template.Route{Method: http.MethodDelete, Path: "/exports/{id}"})
 	if err == nil && answer != "204" {
 		err = errors.New("DELETE answers " + answer)
@@ -162,16 +168,21 @@ func (s *starter) cancel(ctx context.Context) error {
 }
 
 // queues are the functions behind a queue: each message names a new export. One
-// in the dead-letter queue has it looked at, and not made.
+// in the dead-letter queue has it looked at, and not made; one in the queue of
+// ends has it told of, that it was cancelled.
 func (s *starter) queues() (list []trigger) {
 	for _, source := range s.Deployed.EventSources {
 		dead := strings.Contains(source.QueueARN, "DeadLetter")
-		name := "a message (export of a small table)"
-		if dead {
+		end := strings.Contains(source.QueueARN, "NotifyQueue")
+		name, prepare := "a message (export of a small table)", s.create
+		switch {
+		case dead:
 			name = "a dead letter (export that waits)"
+		case end:
+			name, prepare = "an end (cancelled export, told to the event bus)", s.end
 		}
 		list = append(list, trigger{
-			name: name, function: source.Function, prepare: s.create,
+			name: name, function: source.Function, prepare: prepare,
 			fire: func(ctx context.Context) (string, error) {
 				body := `{"v":1,"exportId":"` + s.next + `","traceparent":""}`
 				payload, err := json.Marshal(events.SQSEvent{Records: []events.SQSMessage{{MessageId: "1", Body: body, EventSourceARN: source.QueueARN}}})
@@ -181,7 +192,7 @@ func (s *starter) queues() (list []trigger) {
 				if _, err := s.Deployed.Host.Invoke(ctx, source.Function, payload); err != nil {
 					return "", err
 				}
-				if dead {
+				if dead || end {
 					return "", nil
 				}
 				s.done = s.next
