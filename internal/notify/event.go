@@ -20,6 +20,7 @@ type data struct {
 	Rows        *int64        `json:"rows"`
 	Bytes       *int64        `json:"bytes"`
 	FileName    *string       `json:"fileName"`
+	Files       *int          `json:"files"` // of a split export
 	Error       *string       `json:"error"`
 	ErrorCode   *export.Code  `json:"errorCode"`
 	CreatedAt   time.Time     `json:"createdAt"`
@@ -33,6 +34,9 @@ func dataOf(e export.Export, n export.Notice) data {
 	}
 	if n.Status == export.Completed && e.Result != nil {
 		d.Rows, d.Bytes, d.FileName, d.ExpiresAt = &e.Result.Rows, &e.Result.Bytes, new(e.FileName()), &e.ExpiresAt
+		if e.Result.Files > 0 {
+			d.Files = &e.Result.Files
+		}
 	}
 	if e.Failure != nil {
 		d.Error, d.ErrorCode = &e.Failure.Message, &e.Failure.Code
