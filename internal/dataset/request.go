@@ -44,6 +44,9 @@ func (c *Catalog) Spec(r Request, a Access) (export.Spec, error) {
 	if n := r.MaxRowsPerFile; n != nil && (*n < export.MinRowsPerFile || *n > export.MaxRowsPerFile) {
 		problems = append(problems, export.FieldError{Field: "maxRowsPerFile", Message: fmt.Sprintf("must be a whole number from %d to %d", export.MinRowsPerFile, export.MaxRowsPerFile)})
 	}
+	if r.MaxRowsPerFile != nil && len(fileName) > maxSplitNameBytes {
+		problems = append(problems, export.FieldError{Field: "fileName", Message: fmt.Sprintf("must have at most %d bytes in UTF-8 where maxRowsPerFile is given: the files' names are longer", maxSplitNameBytes)})
+	}
 	if len(problems) > 0 {
 		return export.Spec{}, invalid(problems)
 	}
