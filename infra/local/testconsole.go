@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"csvexport/infra/internal/console"
+	"csvexport/infra/internal/link"
 	"csvexport/infra/internal/psql"
 	"csvexport/infra/internal/seed"
 	"csvexport/infra/internal/stack"
@@ -55,14 +56,14 @@ func testConsole(ctx context.Context, opt options, stdout, stderr io.Writer) (er
 			if err != nil {
 				return "", err
 			}
-			if suite.Database, err = console.SlowDatabase(u.Host); err != nil {
+			if suite.Database, err = link.New(u.Host); err != nil {
 				return "", err
 			}
-			u.Host = suite.Database.Listen
+			u.Host = suite.Database.Addr()
 			return u.String(), nil
 		},
 	}, func(s *stack.Stack) error {
-		defer suite.Database.Stop()
+		defer suite.Database.Close()
 		if err := fillConsole(ctx, opt, s.State.DB()); err != nil {
 			return err
 		}

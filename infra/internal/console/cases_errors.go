@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
+	"github.com/chromedp/chromedp"
 	"github.com/goccy/go-yaml"
 )
 
@@ -16,6 +18,9 @@ func errorCases() []useCase {
 		{"a failed export", failedExport},
 		{"service away", serviceAway},
 		{"answer lost", answerLost},
+		{"answer breaks off", answerBreaksOff},
+		{"half a date", halfADate},
+		{"answer to a button stays", answerStays},
 	}
 }
 
@@ -172,5 +177,63 @@ func answerLost(v *visit) {
 	var list struct{ Exports []any }
 	if v.ask("GET", "/exports", "", &list); len(list.Exports) != 1 {
 		v.errorf("a repeated request made %d exports", len(list.Exports))
+	}
+}
+
+// answerBreaksOff is answerLost, but for the beginning of the answer.
+func answerBreaksOff(v *visit) {
+	v.open()
+	v.says("#estimate", "About ")
+	v.front.answerWith(answer{method: "POST", path: "/exports/csv", times: 1, half: true})
+	v.press("#create")
+	v.says("#form-problem", "The service can’t be reached")
+	v.press("#create")
+	v.status("completed")
+	var list struct{ Exports []any }
+	if v.ask("GET", "/exports", "", &list); len(list.Exports) != 1 {
+		v.errorf("a repeated request made %d exports", len(list.Exports))
+	}
+}
+
+// halfADate is nothing to the browser, and must not mean all rows.
+func halfADate(v *visit) {
+	v.open()
+	v.says("#estimate", "About ")
+	v.must(chromedp.Do(v.ctx, chromedp.SendKeys("#filter-signup_date_from", "0203")))
+	v.press("#create")
+	v.see("#problem-filter-signup_date_from")
+	v.choose("#dataset", "orders")
+	v.must(chromedp.Do(v.ctx, chromedp.SendKeys("#filter-ordered_on_to", "12")))
+	v.press("#create")
+	v.see("#problem-filter-ordered_on_to")
+	var list struct{ Exports []any }
+	if v.ask("GET", "/exports", "", &list); len(list.Exports) != 0 {
+		v.errorf("%d exports were made of half a date", len(list.Exports))
+	}
+}
+
+// answerStays has the list asked for again and again while a failed export's
+// card says why it failed, and why it can't be tried again now.
+func answerStays(v *visit) {
+	v.open()
+	v.choose("#dataset", "gone")
+	v.press("#create")
+	v.status("failed")
+	failed := fmt.Sprintf("li[data-id='%s']", js[string](v, "document.querySelector('#list > li').dataset.id"))
+	v.choose("#dataset", "users")
+	defer v.slow(slowRate)()
+	v.press("#create")
+	v.says(card(1)+" .facts", " of ")
+	js[bool](v, fmt.Sprintf("(p => { p.marked = true; return true })(document.querySelector(%q))", failed+" .why p"))
+	v.front.answerWith(answer{
+		method: "POST", path: js[string](v, fmt.Sprintf("'/exports/' + document.querySelector(%q).dataset.id + '/retry'", failed)), times: 1,
+		status: 429, mediaType: "application/problem+json", body: `{"status":429,"detail":"Too many at once.","code":"too_many_exports"}`, retryAfter: "5",
+	})
+	v.press(failed + " [data-do=retry]")
+	v.says(failed+" .answered", "Too many at once.")
+	time.Sleep(3 * time.Second) // three looks at the list
+	v.says(failed+" .answered", "Too many at once.")
+	if !js[bool](v, fmt.Sprintf("document.querySelector(%q).marked === true", failed+" .why p")) {
+		v.errorf("the reason of a failure is written anew at each look, and so read out")
 	}
 }

@@ -276,6 +276,17 @@ func template(v *visit) {
 	if a, b := fmt.Sprint(first.Request), fmt.Sprint(second.Request); a != b {
 		v.errorf("asked for %s, and by the template for %s", a, b)
 	}
+	// A dataset that has lost a filter and a column: that must be seen.
+	v.front.answerWith(answer{
+		method: "GET", path: "/datasets", times: -1, status: 200, mediaType: "application/json",
+		body: `{"datasets":[{"name":"users","description":null,"key":["id"],"columns":[{"name":"id","type":null}],"filters":[],"limits":{"rows":null,"bytes":null,"ageSeconds":null}}]}`,
+	})
+	v.must(chromedp.Do(v.ctx, chromedp.Reload()))
+	v.see("#create")
+	v.press(card(1) + " [data-do=reuse]")
+	for _, lost := range []string{"country_code isn’t there", "signup_date_to isn’t there", "The column email"} {
+		v.says("#form-problem", lost)
+	}
 }
 
 // copiedCommands runs what the buttons put on the clipboard.

@@ -80,6 +80,13 @@ func showByStatus(v *visit) {
 	v.press("#create") // a new one is shown whatever was chosen before
 	v.says(card(2)+" .badge", "completed")
 	v.status("completed")
+	for range 51 { // more than a page
+		v.ask("POST", "/exports/csv", `{"dataset":"orders","filters":{"id":1}}`, nil)
+	}
+	v.choose("#status-filter", "failed")
+	v.see("#none")
+	v.press("#create")
+	v.see("#more") // also when the list begins with what was created
 }
 
 func deleteFile(v *visit) {

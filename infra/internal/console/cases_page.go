@@ -12,6 +12,7 @@ import (
 func signInCases() []useCase {
 	return []useCase{
 		{"sign in and out", signInAndOut},
+		{"wrong tokens", wrongTokens},
 		{"token ends", tokenEnds},
 		{"no dataset", noDataset},
 	}
@@ -43,11 +44,35 @@ func signInAndOut(v *visit) {
 	}
 	v.must(chromedp.Do(v.ctx, chromedp.Reload()))
 	v.see("#create")
+	v.fill("#filter-country_code", "US")
 	v.press("#sign-out")
 	v.see("#token")
 	if js[string](v, "sessionStorage.getItem('token') ?? ''") != "" || js[bool](v, visible("#exports")) {
 		v.errorf("something stays after signing out")
 	}
+	other, err := v.Token(v.name+" other", time.Hour)
+	v.must(err)
+	v.signIn(other)
+	v.see("#create")
+	if kept := js[string](v, "document.querySelector('#filter-country_code').value"); kept != "" {
+		v.errorf("what one person filled in stays for the next: %q", kept)
+	}
+}
+
+// wrongTokens never lock a tab.
+func wrongTokens(v *visit) {
+	v.goTo("/")
+	v.signIn("eyJ0…")
+	v.says("#sign-in-reason", "isn’t a whole token")
+	v.front.answerWith(answer{
+		method: "GET", path: "/datasets", times: 2, status: 403, mediaType: "application/problem+json",
+		body: `{"status":403,"detail":"The caller may not do this.","code":"forbidden"}`,
+	})
+	v.must(chromedp.Do(v.ctx, chromedp.Reload()))
+	v.signIn(v.token)
+	v.says("#sign-in-reason", "The caller may not do this.")
+	v.signIn(v.token)
+	v.see("#create")
 }
 
 // tokenEnds keeps what was filled in over another sign-in.

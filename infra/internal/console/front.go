@@ -3,10 +3,12 @@ package console
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
 	"sync"
 	"time"
 
@@ -31,6 +33,7 @@ type answer struct {
 	times        int    // how often; below 0: always
 
 	pass       bool // the service gets the request, but its answer is lost
+	half       bool // the service gets the request, but its answer breaks off
 	status     int  // 0: the connection ends without an answer
 	body       string
 	mediaType  string
@@ -57,6 +60,10 @@ func newFront(service string) (*front, error) {
 		case a.pass:
 			proxy.ServeHTTP(httptest.NewRecorder(), r)
 			panic(http.ErrAbortHandler)
+		case a.half:
+			whole := httptest.NewRecorder()
+			proxy.ServeHTTP(whole, r)
+			breakOff(w, whole)
 		default:
 			a.write(w)
 			return
@@ -100,6 +107,16 @@ func (f *front) take(r *http.Request) *answer {
 		}
 	}
 	return nil
+}
+
+// breakOff sends half of an answer, and ends the connection.
+func breakOff(w http.ResponseWriter, whole *httptest.ResponseRecorder) {
+	maps.Copy(w.Header(), whole.Header())
+	w.Header().Set("Content-Length", strconv.Itoa(whole.Body.Len()))
+	w.WriteHeader(whole.Code)
+	_, _ = w.Write(whole.Body.Bytes()[:whole.Body.Len()/2]) // the browser may have gone
+	_ = http.NewResponseController(w).Flush()
+	panic(http.ErrAbortHandler)
 }
 
 func (a *answer) write(w http.ResponseWriter) {

@@ -13,10 +13,9 @@ import (
 	"strings"
 	"time"
 
-	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/chromedp/chromedp"
-	"github.com/rs/zerolog"
 
+	"csvexport/infra/internal/link"
 	"csvexport/infra/internal/stack"
 )
 
@@ -33,8 +32,8 @@ type Suite struct {
 	Log      io.Writer
 	// Token signs a caller in for the given time.
 	Token func(subject string, lasts time.Duration) (string, error)
-	// Database is the proxy between the functions and Postgres.
-	Database *toxiproxy.Proxy
+	// Database is the way from the functions to Postgres.
+	Database *link.Link
 
 	front *front
 }
@@ -47,16 +46,6 @@ type useCase struct {
 
 func useCases() []useCase {
 	return slices.Concat(exportCases(), listCases(), errorCases(), signInCases(), pageCases())
-}
-
-// SlowDatabase returns a proxy before the Postgres at address, as host:port,
-// for Suite.Database.
-func SlowDatabase(address string) (*toxiproxy.Proxy, error) {
-	zerolog.SetGlobalLevel(zerolog.Disabled) // the toxics have a logger of their own
-	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	proxy := toxiproxy.NewProxy(server, "postgres", "127.0.0.1:0", address)
-	err := proxy.Start()
-	return proxy, err
 }
 
 // Run runs the cases whose names contain only, all if it is empty, and reports

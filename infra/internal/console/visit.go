@@ -302,11 +302,9 @@ func (v *visit) keepPicture(name string) error {
 	return os.WriteFile(filepath.Join(v.Folder, name+".png"), shot, 0o644)
 }
 
-// slow lets the functions read so many kB a second from the database, until
-// the returned function is called.
+// slow lets the functions read so many kB a second from the database on each
+// connection, until the returned function is called.
 func (v *visit) slow(rate int) (again func()) {
-	_, err := v.Database.Toxics.AddToxicJson(strings.NewReader(fmt.Sprintf(
-		`{"name":"slow","type":"bandwidth","stream":"downstream","toxicity":1,"attributes":{"rate":%d}}`, rate)))
-	v.must(err)
-	return sync.OnceFunc(func() { _ = v.Database.Toxics.RemoveToxic(context.WithoutCancel(v.ctx), "slow") })
+	v.Database.Slow(rate)
+	return func() { v.Database.Slow(0) }
 }

@@ -20,11 +20,11 @@ func databaseFaults() []fault {
 				inCopy(t, func(string) { t.must(t.stack.RestartPostgres(t.ctx)) })
 			}},
 			{name: "connections reset", alone: true, run: func(t *trial) {
-				inCopy(t, func(string) { t.toxic("reset", `"type":"reset_peer","attributes":{"timeout":0}`, 2*time.Second) })
+				inCopy(t, func(string) { t.spoil(t.database.Break, 2*time.Second) })
 			}},
 			{name: "connections swallowed", alone: true, run: func(t *trial) {
 				// For longer than it takes to notice: 30 s of silence, and a question that isn't answered.
-				inCopy(t, func(string) { t.toxic("hole", `"type":"timeout","attributes":{"timeout":0}`, 50*time.Second) })
+				inCopy(t, func(string) { t.spoil(t.database.Silence, 50*time.Second) })
 			}},
 		}},
 		{9, "statement_timeout, recovery conflict", []point{
@@ -75,14 +75,12 @@ func inCopy(t *trial, happen func(id string)) {
 	}
 }
 
-// toxic spoils all connections to the database: those that there are, and those
-// that are made before it ends.
-func (t *trial) toxic(name, definition string, lasts time.Duration) {
-	_, err := t.database.Toxics.AddToxicJson(strings.NewReader(`{"name":"` + name + `","stream":"downstream","toxicity":1,` + definition + `}`))
-	t.must(err)
-	remove := func() { _ = t.database.Toxics.RemoveToxic(t.ctx, name) } // it may be gone
-	t.after(remove)
-	time.AfterFunc(lasts, remove)
+// spoil does something to all connections to the database: those that there
+// are, and those that are made before it ends.
+func (t *trial) spoil(how func(), lasts time.Duration) {
+	how()
+	t.after(t.database.Restore)
+	time.AfterFunc(lasts, t.database.Restore)
 }
 
 // changed has the database change under an export that waits.

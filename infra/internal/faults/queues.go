@@ -155,12 +155,8 @@ func (t *trial) deadLetter(id string) {
 const awayFor = 150 * time.Second
 
 func databaseAway(t *trial) {
-	t.database.Stop()
-	restore := func() {
-		if !t.database.Enabled {
-			t.must(t.database.Start())
-		}
-	}
+	t.database.Down()
+	restore := func() { t.must(t.database.Up()) }
 	t.after(restore)
 	ids := []string{t.create(table), t.create(table), t.create(table)}
 	time.Sleep(awayFor)

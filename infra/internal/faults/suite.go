@@ -13,10 +13,8 @@ import (
 	"sync"
 	"time"
 
-	toxiproxy "github.com/Shopify/toxiproxy/v2"
-	"github.com/rs/zerolog"
-
 	"csvexport/infra/internal/invariants"
+	"csvexport/infra/internal/link"
 	"csvexport/infra/internal/localaws"
 	"csvexport/infra/internal/stack"
 	"csvexport/infra/internal/wire"
@@ -35,7 +33,7 @@ type Suite struct {
 
 	stack    *stack.Stack
 	wire     *wire.Wire
-	database *toxiproxy.Proxy
+	database *link.Link
 	client   *http.Client
 	stop     context.CancelFunc
 	sweeps   sync.WaitGroup
@@ -70,18 +68,16 @@ func (s *Suite) Intercept(e localaws.Endpoints) (localaws.Endpoints, error) {
 	return e, nil
 }
 
-// InterceptDatabase puts toxiproxy before Postgres.
+// InterceptDatabase puts a link before Postgres.
 func (s *Suite) InterceptDatabase(address string) (string, error) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return "", err
 	}
-	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	s.database = toxiproxy.NewProxy(server, "postgres", "127.0.0.1:0", u.Host)
-	if err := s.database.Start(); err != nil {
+	if s.database, err = link.New(u.Host); err != nil {
 		return "", err
 	}
-	u.Host = s.database.Listen
+	u.Host = s.database.Addr()
 	return u.String(), nil
 }
 
@@ -136,7 +132,7 @@ func (s *Suite) Close() error {
 	}
 	s.sweeps.Wait()
 	if s.database != nil {
-		s.database.Stop()
+		s.database.Close()
 	}
 	s.client.CloseIdleConnections()
 	return s.wire.Close()

@@ -55,8 +55,12 @@ function filterField(filter) {
   if (filter.type === 'decimal') input.inputMode = 'decimal'
   if (filter.maxLength) input.maxLength = filter.maxLength
   const given = filter.operator === 'prefix' ? () => input.value : () => input.value.trim()
-  return { filter, inputs: [input], element: field(id, label, input, filter.hint ?? ''), read: () => given() || undefined }
+  return { filter, inputs: [input], element: field(id, label, input, filter.hint ?? ''), read: () => halfTyped(input) ?? (given() || undefined) }
 }
+
+// halfTyped is a value that the service refuses, for a date that isn't whole:
+// the browser gives it as nothing, which would mean all rows.
+const halfTyped = input => input.validity.badInput ? 'half a date' : undefined
 
 // timeField is a date and, if wanted, a time of it, in UTC.
 function timeField(filter, id, label) {
@@ -72,7 +76,7 @@ function timeField(filter, id, label) {
     problem)
   const read = () => {
     const at = time.value.trim()
-    if (!at) return date.value || undefined
+    if (date.validity.badInput || !at) return halfTyped(date) ?? (date.value || undefined)
     return `${date.value}T${/^\d\d:\d\d$/.test(at) ? at + ':00' : at}Z` // the service says what is wrong with it
   }
   return { filter, inputs: [date, time], element: group, read }
@@ -190,10 +194,24 @@ function readRequest() {
   return request
 }
 
-// writeRequest fills the form with what an earlier export asked for.
+// keptRequest is what is in the form, in the words of an export's own request.
+function keptRequest() {
+  const request = readRequest()
+  const filters = Object.entries(request.filters ?? {}).map(([name, value]) => [name, [value].flat().map(String)])
+  return { ...request, filters: Object.fromEntries(filters), columns: request.columns ?? null, format: readFormat() }
+}
+
+// writeRequest fills the form with what an earlier export asked for, and tells
+// what there is no place for any more.
 function writeRequest(name, asked) {
   if (!datasets.some(d => d.name === name)) return false
   chooseDataset(name)
+  clearProblems()
+  const lost = [
+    ...Object.keys(asked.filters).filter(n => !filterFields.some(f => f.filter.name === n)).map(n => ({ field: `The filter ${n}`, message: 'isn’t there any more.' })),
+    ...(asked.columns ?? []).filter(n => !dataset.columns.some(c => c.name === n)).map(n => ({ field: `The column ${n}`, message: 'isn’t there any more.' })),
+  ]
+  if (lost.length) explain($('form-problem'), { message: 'Not all of it can be asked for again. Look at what is left before you export.' }, lost)
   for (const f of filterFields) {
     const values = asked.filters[f.filter.name]
     if (!values) continue
@@ -210,6 +228,10 @@ function writeRequest(name, asked) {
 
 function clearProblems() {
   $('form-problem').hidden = true
+  clearMarks()
+}
+
+function clearMarks() {
   for (const p of form.querySelectorAll('.field-problem')) p.hidden = true
   for (const i of form.querySelectorAll('[aria-invalid]')) i.removeAttribute('aria-invalid')
 }
@@ -245,11 +267,11 @@ async function estimate() {
   try {
     const answer = await call('POST', '/exports/estimate', { body: request })
     if (mine !== estimating) return
-    clearProblems()
+    clearMarks()
     text = `About ${rows(answer.estimatedRows)}.`
   } catch (failure) {
     if (mine !== estimating) return
-    clearProblems()
+    clearMarks()
     if (failure.code === 'invalid_request') {
       markProblems(failure.fields)
       text = 'Something in the form isn’t right yet.'
@@ -266,14 +288,14 @@ async function create() {
   if (!busy($('create'))) return
   const request = readRequest()
   const text = JSON.stringify(request)
-  if (wanted.text !== text) wanted = { text, key: crypto.randomUUID() }
+  if (wanted.text !== text) wanted = { text, key: newKey() }
   clearTimeout(pause)
   estimating++
   try {
     const made = await call('POST', '/exports/csv', { body: request, key: wanted.key })
+    showNew(made)
     wanted = { text: '', key: '' }
     clearProblems()
-    showNew(made)
     changed() // an estimate that was under way was for nothing
   } catch (failure) {
     clearProblems()
@@ -292,6 +314,7 @@ function buildForm() {
   buildFormat()
   form.addEventListener('submit', event => { event.preventDefault(); create() })
   form.addEventListener('change', event => {
+    $('form-problem').hidden = true
     if (event.target.id === 'dataset') chooseDataset(event.target.value)
     if (event.target.id === 'preset' && presets[event.target.value]) writeFormat(presets[event.target.value])
     changed()

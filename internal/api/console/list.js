@@ -5,8 +5,11 @@ const busyPause = 1000, idlePause = 15000 // milliseconds
 const pageSize = 50
 const exports = new Map() // by id: { export, card }
 let nextPage = null
+let fresh = true // no page has come yet
 let timer
 let failures = 0
+let looks = 0 // how often the list was asked for
+const retryKeys = new Map() // by id: of a retry whose answer hasn't come
 
 const processing = e => !e.done
 
@@ -59,6 +62,7 @@ function newCard(e) {
 // show brings an export's card up to date, or makes one in its place.
 function show(e) {
   const known = exports.get(e.exportId)
+  if (known?.export.done && !e.done) return // an answer that was overtaken
   const card = known?.card ?? newCard(e)
   if (known && processing(known.export) && e.queuePosition === null && e.phase === 'queued') e.queuePosition = known.export.queuePosition
   exports.set(e.exportId, { export: e, card })
@@ -78,9 +82,11 @@ function show(e) {
   else bar.value = e.progress.percentage
   card.querySelector('.percent').textContent = e.progress.totalRows === null ? '' : `${e.progress.percentage} %`
   if (e.status !== 'completed') card.querySelector('.files').hidden = true
-  const problem = card.querySelector('.problem')
-  if (e.status === 'failed') explain(problem, { message: e.error, code: e.errorCode })
-  else if (e.status !== known?.export.status) problem.hidden = true
+  if (e.status !== known?.export.status) { // not each time: that would be read out, and unselect what is selected
+    const why = card.querySelector('.why')
+    if (e.status === 'failed') explain(why, { message: e.error, code: e.errorCode })
+    else why.hidden = true
+  }
   showActions(card, e)
 }
 
@@ -112,6 +118,7 @@ function forget() {
   exports.clear()
   $('list').replaceChildren()
   nextPage = null
+  fresh = true
   $('more').hidden = true
 }
 
@@ -124,11 +131,11 @@ async function refresh() {
   try {
     const page = await call('GET', query())
     if (shown !== $('status-filter').value) return
-    if (exports.size === 0) nextPage = page.nextPageToken
+    if (fresh) nextPage = page.nextPageToken
+    fresh = false
     const seen = new Set(page.exports.map(e => e.exportId))
     page.exports.forEach(show)
-    const others = [...exports.values()].map(o => o.export).filter(e => processing(e) && (!seen.has(e.exportId) || e.phase === 'queued')).slice(0, 10)
-    for (const e of others) show(await call('GET', `/exports/${e.exportId}/status`))
+    for (const e of alsoAsked(seen)) show(await call('GET', `/exports/${e.exportId}/status`))
     $('more').hidden = nextPage === null
     failures = 0
     $('banner').hidden = true
@@ -145,6 +152,16 @@ async function refresh() {
   refreshIn([...exports.values()].some(o => processing(o.export)) ? busyPause : idlePause)
 }
 
+// alsoAsked are those that are asked for by themselves: what is being made but
+// not on the newest page, and every fifth time what waits, for its place in the
+// queue. They take turns, three at a time: all callers share the service.
+function alsoAsked(seen) {
+  looks++
+  const some = [...exports.values()].map(o => o.export).filter(e => processing(e) && (!seen.has(e.exportId) || e.phase === 'queued' && looks % 5 === 1))
+  const first = some.length > 3 ? looks * 3 % some.length : 0
+  return [...some.slice(first), ...some.slice(0, first)].slice(0, 3)
+}
+
 function refreshIn(milliseconds) {
   clearTimeout(timer)
   timer = setTimeout(() => document.hidden ? refreshIn(busyPause) : refresh(), milliseconds)
@@ -154,13 +171,16 @@ function restart() { forget(); return refresh() }
 
 async function showMore(button) {
   if (!busy(button)) return
+  const shown = $('status-filter').value
   try {
     const page = await call('GET', query({ pageToken: nextPage }))
+    if (shown !== $('status-filter').value) return
     nextPage = page.nextPageToken
     page.exports.forEach(show)
     announce(`${exports.size} exports are shown.`)
     button.hidden = nextPage === null
   } catch (failure) {
+    if (failure.status === 401) return
     $('banner').textContent = `${failure.message} ${advice[failure.code] ?? ''}`
     $('banner').hidden = false
   } finally {
@@ -185,9 +205,8 @@ function showFiles(list, manifest) {
   list.replaceChildren(...manifest.files.map(f => link(f.url, f.fileName, `${rows(f.rows)}, ${bytes(f.bytes)}`)), link(manifest.url, manifest.fileName, 'the list of them'))
   list.hidden = false
   list.querySelector('a').focus()
-  const until = new Date(manifest.expiresAt) - Date.now()
   clearTimeout(list.timer)
-  list.timer = setTimeout(() => { list.hidden = true }, until)
+  list.timer = setTimeout(() => { list.hidden = true }, Math.max(new Date(manifest.expiresAt) - Date.now(), 60000)) // this clock may be fast
 }
 
 // What the buttons of an export do. What returns true changed it.
@@ -202,7 +221,12 @@ const actions = {
     await call('DELETE', `/exports/${e.exportId}`)
     return true
   },
-  async retry(e) { showNew(await call('POST', `/exports/${e.exportId}/retry`, { key: crypto.randomUUID() })) },
+  async retry(e) {
+    const key = retryKeys.get(e.exportId) ?? newKey()
+    retryKeys.set(e.exportId, key) // so that a lost answer and another click are one export
+    showNew(await call('POST', `/exports/${e.exportId}/retry`, { key }))
+    retryKeys.delete(e.exportId)
+  },
   async delete(e) {
     const yes = await confirmed('Delete the file?', `${e.file.name}, ${rows(e.progress.processedRows)}. What is deleted can’t be had back, but exported anew.`, 'Delete it')
     if (yes) await call('DELETE', `/exports/${e.exportId}`)
@@ -221,11 +245,11 @@ const actions = {
 
 async function act(button) {
   const { export: e, card } = exports.get(button.closest('.card').dataset.id)
-  const problem = card.querySelector('.problem')
+  const problem = card.querySelector('.answered')
   if (!busy(button)) return
   try {
     const changed = await actions[button.dataset.do](e, button)
-    if (e.status !== 'failed') problem.hidden = true
+    problem.hidden = true
     if (changed) show(await call('GET', `/exports/${e.exportId}/status`))
   } catch (failure) {
     if (failure.status !== 401) explain(problem, failure)

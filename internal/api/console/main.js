@@ -8,14 +8,20 @@ function identityOf(token) {
     const claims = JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/')), c => c.charCodeAt(0))))
     const name = claims.email ?? claims.preferred_username ?? claims.sub
     const until = claims.exp ? `, until ${new Date(claims.exp * 1000).toLocaleTimeString()}` : ''
-    return `${name}${until}`
+    return { who: `${claims.iss} ${claims.sub}`, text: `Signed in as ${name}${until}` }
   } catch {
-    return 'by a token'
+    return { who: token, text: token && 'Signed in by a token' }
   }
 }
 
+let beginning // the timer of another begin
+let filled // what was in the form when a token ended, and whose it was
+
 function askToSignIn(reason) {
-  clearTimeout(timer)
+  for (const t of [timer, beginning, pause]) clearTimeout(t)
+  estimating++
+  if (dataset) filled = { by: identityOf(session.token).who, dataset: dataset.name, request: keptRequest() }
+  dataset = undefined
   session.token = ''
   $('identity').hidden = true
   form.hidden = $('exports').hidden = true
@@ -25,28 +31,32 @@ function askToSignIn(reason) {
 }
 
 async function begin() {
+  clearTimeout(beginning)
+  const { who, text } = identityOf(session.token)
+  $('identity').hidden = !session.token
+  $('who').textContent = text
   try {
     datasets = (await call('GET', '/datasets')).datasets
   } catch (failure) {
     if (failure.status === 401) return
+    if (failure.status === 403) return askToSignIn(`${failure.message} ${advice.forbidden}`)
     $('banner').textContent = `${failure.message} ${advice[failure.code] ?? ''}`
     $('banner').hidden = false
-    setTimeout(begin, Math.max(failure.retryAfter ?? 0, 5) * 1000)
+    beginning = setTimeout(begin, Math.max(failure.retryAfter ?? 0, 5) * 1000)
     return
   }
   $('banner').hidden = $('sign-in').hidden = true
-  $('identity').hidden = !session.token
-  $('who').textContent = session.token && `Signed in as ${identityOf(session.token)}`
   $('exports').hidden = false
   form.hidden = datasets.length === 0
   if (datasets.length === 0) {
     $('banner').textContent = 'There is no dataset that you may export.'
     $('banner').hidden = false
-  } else if (!datasets.includes(dataset)) { // what was filled in stays over a sign-in
-    const kept = dataset && datasets.some(d => d.name === dataset.name)
+  } else {
     $('dataset').replaceChildren(...datasets.map(d => element('option', { value: d.name, textContent: d.name })))
-    if (kept) $('dataset').value = dataset.name
-    else chooseDataset(datasets[0].name)
+    buildFormat()
+    // What was filled in stays over a token's end, for the same person.
+    if (filled?.by !== who || !writeRequest(filled.dataset, filled.request)) chooseDataset(datasets[0].name)
+    filled = undefined
     changed()
   }
   await restart()
@@ -54,11 +64,21 @@ async function begin() {
 
 $('sign-in').addEventListener('submit', event => {
   event.preventDefault()
-  session.token = $('token').value.trim().replace(/^Bearer\s+/i, '')
+  const token = $('token').value.trim().replace(/^Bearer\s+/i, '')
+  if (!/^[!-~]+$/.test(token)) {
+    $('sign-in-reason').textContent = token ? 'This isn’t a whole token: it has characters in it that tokens have not.' : 'Paste a token.'
+    $('token').focus()
+    return
+  }
+  session.token = token
   $('token').value = ''
   begin()
 })
-$('sign-out').onclick = () => { forget(); askToSignIn('You are signed out.') }
+$('sign-out').onclick = () => {
+  forget()
+  askToSignIn('You are signed out.')
+  filled = undefined
+}
 
 buildForm()
 buildList()

@@ -50,28 +50,41 @@ class Failure extends Error {
   }
 }
 
-// call sends a request and returns the answer's JSON; null for none.
+// answerTime is more than API Gateway takes for any answer, in milliseconds.
+const answerTime = 35000
+
+// call sends a request and returns the answer's JSON; null for none. An answer
+// that breaks off is none. One that comes when somebody else is before the page
+// is a 401, which nobody shows.
 async function call(method, path, { body, key } = {}) {
+  const token = session.token
   const headers = { Accept: 'application/json' }
-  if (session.token) headers.Authorization = 'Bearer ' + session.token
+  if (token) headers.Authorization = 'Bearer ' + token
   if (body) headers['Content-Type'] = 'application/json'
   if (key) headers['Idempotency-Key'] = key
-  let answer
+  let answer, text
   try {
-    answer = await fetch(base + path, { method, headers, body: body && JSON.stringify(body), credentials: 'omit', cache: 'no-store' })
+    answer = await fetch(base + path, {
+      method, headers, body: body && JSON.stringify(body), credentials: 'omit', cache: 'no-store', signal: AbortSignal.timeout(answerTime),
+    })
+    text = await answer.text()
   } catch {
-    throw new Failure(0, { code: 'unreachable', detail: 'The service can’t be reached.' })
+    answer = null
   }
-  if (answer.status === 204) return null
-  const text = await answer.text().catch(() => '')
+  if (token !== session.token) throw new Failure(401, { code: 'unauthenticated', detail: '' })
   let json
-  try { json = JSON.parse(text) } catch { json = {} }
+  try { json = JSON.parse(text) } catch { /* a page of a proxy, or nothing */ }
+  if (answer?.status === 204) return null
+  if (!answer || answer.ok && !json) throw new Failure(0, { code: 'unreachable', detail: 'The service can’t be reached.' })
   if (answer.ok) return json
   if (answer.status === 401) askToSignIn(session.token && 'The service doesn’t accept this token: it is wrong, or its time is over.')
   throw new Failure(answer.status, {
     code: answer.status >= 500 ? 'unavailable' : 'invalid_request', detail: `The service answered ${answer.status}.`, ...json,
   }, Number(answer.headers.get('Retry-After')) || 0)
 }
+
+// newKey is an Idempotency-Key. randomUUID is there on https and loopback only.
+const newKey = () => crypto.randomUUID?.() ?? Array.from(crypto.getRandomValues(new Uint8Array(16)), b => b.toString(16).padStart(2, '0')).join('')
 
 // explain fills a place for problems with what went wrong and what to do.
 function explain(place, failure, more = []) {
