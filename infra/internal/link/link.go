@@ -3,6 +3,7 @@
 package link
 
 import (
+	"context"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -38,7 +39,8 @@ type pair struct {
 // New returns a link to a server, host:port, on a free port.
 func New(target string) (*Link, error) {
 	l := &Link{target: target, pairs: map[*pair]bool{}}
-	return l, l.listen(0)
+	err := l.listen(0)
+	return l, err
 }
 
 // Addr is host:port of the link.
@@ -65,7 +67,10 @@ func (l *Link) listen(port int) error {
 }
 
 func (l *Link) serve(client net.Conn) {
-	server, err := net.DialTimeout("tcp", l.target, 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var dialer net.Dialer
+	server, err := dialer.DialContext(ctx, "tcp", l.target)
 	if err != nil {
 		_ = client.Close()
 		return
