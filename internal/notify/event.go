@@ -32,7 +32,10 @@ func dataOf(e export.Export, n export.Notice) data {
 		ExportID: e.ID, Status: n.Status, Dataset: e.Spec.Dataset, CreatedAt: e.CreatedAt.UTC(), CompletedAt: n.At.UTC(),
 	}
 	if n.Status == export.Completed && e.Result != nil {
-		d.Rows, d.Bytes, d.FileName, d.ExpiresAt = &e.Result.Rows, &e.Result.Bytes, new(e.FileName()), &e.ExpiresAt
+		d.Rows, d.Bytes, d.FileName, d.ExpiresAt = &e.Result.Rows, &e.Result.Bytes, new(e.FileName()), nil
+		if !e.ExpiresAt.IsZero() { // one in a destination stays
+			d.ExpiresAt = &e.ExpiresAt
+		}
 	}
 	if e.Failure != nil {
 		d.Error, d.ErrorCode = &e.Failure.Message, &e.Failure.Code

@@ -34,7 +34,8 @@ type Endpoints struct {
 	S3       string `json:"s3"`
 	SQS      string `json:"sqs"`
 	DynamoDB string `json:"dynamodb"`
-	Events   string `json:"events"`           // EventBridge
+	Events   string `json:"events"` // EventBridge
+	STS      string `json:"sts"`
 	Lambda   string `json:"lambda,omitempty"` // Invoke API; empty where no functions run
 }
 
@@ -98,6 +99,7 @@ func (e Endpoints) Environment() map[string]string {
 		"AWS_ENDPOINT_URL_SQS":         e.SQS,
 		"AWS_ENDPOINT_URL_DYNAMODB":    e.DynamoDB,
 		"AWS_ENDPOINT_URL_EVENTBRIDGE": e.Events,
+		"AWS_ENDPOINT_URL_STS":         e.STS,
 		"AWS_EC2_METADATA_DISABLED":    "true",
 		"AWS_CONFIG_FILE":              "/dev/null",
 		"AWS_SHARED_CREDENTIALS_FILE":  "/dev/null",
