@@ -37,6 +37,11 @@ func build(ctx context.Context, cfg config.Config) (any, error) {
 	if cfg.EventBusName != "" {
 		to.Bus = eventbus.New(aws, cfg.EventBusName)
 	}
+	if cfg.WebhookSecret != "" {
+		if _, err := webhook.ParseSecrets(cfg.WebhookSecret); err != nil {
+			return nil, fmt.Errorf("settings: WEBHOOK_SECRET: %w", err)
+		}
+	}
 	if len(cfg.WebhookURLs) > 0 {
 		text := secret.NewText(aws, cfg.WebhookSecret, cfg.WebhookSecretARN)
 		to.Secrets = func(ctx context.Context) (webhook.Secrets, error) {

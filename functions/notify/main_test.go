@@ -11,6 +11,7 @@ import (
 	"csvexport/internal/jobs"
 	"csvexport/internal/notify"
 	"csvexport/internal/servertest"
+	"csvexport/internal/webhook"
 )
 
 // A message that can't be understood is acknowledged, so that it never loops,
@@ -32,15 +33,20 @@ func TestHandler(t *testing.T) {
 	}
 }
 
-// A function whose URLs aren't ones that webhooks go to doesn't start, and
+// A function whose URLs or secret can't be right doesn't start, and
 // doesn't say them: they may hold secrets.
-func TestBuild_address(t *testing.T) {
+func TestBuild_settings(t *testing.T) {
 	servertest.AWS(t)
 	cfg := config.Config{WebhookAddresses: config.PublicAddresses, WebhookURLs: []string{"https://hooks.example.com/", "https://10.0.0.1/hunter2"}}
 	if _, err := build(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "URL 2 of WEBHOOK_URLS must be at a public address") || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("error %v", err)
 	}
 	cfg.WebhookURLs = cfg.WebhookURLs[:1]
+	cfg.WebhookSecret = "hunter2"
+	if _, err := build(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "WEBHOOK_SECRET: a webhook secret is whsec_") || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("error %v", err)
+	}
+	cfg.WebhookSecret = webhook.NewSecret()
 	if _, err := build(t.Context(), cfg); err != nil {
 		t.Error(err)
 	}

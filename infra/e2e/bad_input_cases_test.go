@@ -95,6 +95,7 @@ func badFields() []badInput {
 		{"filters", []string{`[]`, `"country_code"`, `5`, `true`, `null`}},
 		{"validateOnly", []string{`1`, `"true"`, `[]`, `null`}},
 		{"format", []string{`"csv"`, `[]`, `5`, `true`, `null`}},
+		{"maxRowsPerFile", []string{`99`, `0`, `-100`, `1000000001`, `100.5`, `"100"`, `1e400`, `true`, `null`, `[100]`}},
 		{"fileName", []string{`5`, `true`, `null`, `{}`, `["a.csv.gz"]`}},
 	} {
 		for _, value := range wrong.values {

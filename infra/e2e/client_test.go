@@ -98,6 +98,7 @@ type status struct {
 	Error         *string      `json:"error"`
 	ErrorCode     *string      `json:"errorCode"`
 	File          *file        `json:"file"`
+	Files         *files       `json:"files"`
 	Consistency   *consistency `json:"consistency"`
 	Order         *string      `json:"order"`
 	Attempts      int          `json:"attempts"`
@@ -113,6 +114,8 @@ type asked struct {
 	Columns  []string            `json:"columns"`
 	Format   map[string]any      `json:"format"`
 	FileName *string             `json:"fileName"`
+
+	MaxRowsPerFile *int `json:"maxRowsPerFile"`
 }
 
 type progress struct {
@@ -130,6 +133,12 @@ type file struct {
 	Checksum          checksum `json:"checksum"`
 }
 
+// files are those of a split export, together.
+type files struct {
+	Count int `json:"count"`
+	Bytes int `json:"bytes"`
+}
+
 type checksum struct {
 	Algorithm string `json:"algorithm"`
 	Type      string `json:"type"`
@@ -144,7 +153,7 @@ type consistency struct {
 // statusFields are the fields that every status has, known or not yet.
 var statusFields = []string{
 	"attempts", "completedAt", "consistency", "createdAt", "dataset", "done", "error", "errorCode",
-	"expiresAt", "exportId", "file", "order", "phase", "progress", "queuePosition", "request", "startedAt", "status",
+	"expiresAt", "exportId", "file", "files", "order", "phase", "progress", "queuePosition", "request", "startedAt", "status",
 }
 
 // decodeStatus reads a status and checks what holds for each.

@@ -101,10 +101,11 @@ func (l *local) checkDownloadJSON(t *testing.T, s status, rows int, object []byt
 		Bytes     int       `json:"bytes"`
 		Rows      int       `json:"rows"`
 		Checksum  checksum  `json:"checksum"`
+		Files     *struct{} `json:"files"` // null: one file
 	}
 	l.get(t, "/exports/"+s.ExportID+"/download", "Accept: application/json").decode(t, http.StatusOK, "application/json", &download)
-	got := []any{download.FileName, download.Bytes, download.Rows, download.Checksum}
-	if diff := cmp.Diff([]any{s.File.Name, s.File.Bytes, rows, s.File.Checksum}, got); diff != "" {
+	got := []any{download.FileName, download.Bytes, download.Rows, download.Checksum, download.Files == nil}
+	if diff := cmp.Diff([]any{s.File.Name, s.File.Bytes, rows, s.File.Checksum, true}, got); diff != "" {
 		t.Errorf("download as JSON (-want +got):\n%s", diff)
 	}
 	if left := time.Until(download.ExpiresAt); left < 9*time.Minute || left > 11*time.Minute {

@@ -238,6 +238,7 @@ type eventData struct {
 	Rows        *int       `json:"rows"`
 	Bytes       *int       `json:"bytes"`
 	FileName    *string    `json:"fileName"`
+	Files       *int       `json:"files"`
 	Error       *string    `json:"error"`
 	ErrorCode   *string    `json:"errorCode"`
 	CreatedAt   *time.Time `json:"createdAt"`

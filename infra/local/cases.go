@@ -18,7 +18,7 @@ const endToEnd = "csvexport/infra/e2e"
 // caseTests are the tests whose cases the table shows, in its order: what the
 // service promises, first of right requests, then of wrong ones.
 var caseTests = []string{
-	"TestFilters", "TestColumns", "TestFormat", "TestFormat_empty", "TestFileName", "TestValidateOnly", "TestExport_empty", "TestExport_threeAtOnce", "TestCancel", "TestDelete",
+	"TestFilters", "TestColumns", "TestFormat", "TestFormat_empty", "TestFileName", "TestSplit", "TestValidateOnly", "TestExport_empty", "TestExport_threeAtOnce", "TestCancel", "TestDelete",
 	"TestDownload", "TestList", "TestDatasets", "TestRights", "TestIdempotencyKey", "TestRetry", "TestQuota", "TestEstimate", "TestNewcomer", "TestClients", "TestAuth", "TestOwners", "TestBadInput",
 }
 

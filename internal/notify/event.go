@@ -20,6 +20,7 @@ type data struct {
 	Rows        *int64        `json:"rows"`
 	Bytes       *int64        `json:"bytes"`
 	FileName    *string       `json:"fileName"`
+	Files       *int          `json:"files"` // of a split export
 	Error       *string       `json:"error"`
 	ErrorCode   *export.Code  `json:"errorCode"`
 	CreatedAt   time.Time     `json:"createdAt"`
@@ -32,9 +33,12 @@ func dataOf(e export.Export, n export.Notice) data {
 		ExportID: e.ID, Status: n.Status, Dataset: e.Spec.Dataset, CreatedAt: e.CreatedAt.UTC(), CompletedAt: n.At.UTC(),
 	}
 	if n.Status == export.Completed && e.Result != nil {
-		d.Rows, d.Bytes, d.FileName, d.ExpiresAt = &e.Result.Rows, &e.Result.Bytes, new(e.FileName()), nil
+		d.Rows, d.Bytes, d.FileName = &e.Result.Rows, &e.Result.Bytes, new(e.FileName())
 		if !e.ExpiresAt.IsZero() { // one in a destination stays
 			d.ExpiresAt = &e.ExpiresAt
+		}
+		if e.Result.Files > 0 {
+			d.Files = &e.Result.Files
 		}
 	}
 	if e.Failure != nil {

@@ -161,9 +161,9 @@ func TestNotifier_payload(t *testing.T) {
 		status export.Status
 		data   map[string]any
 	}{
-		{export.Completed, map[string]any{"rows": 7.0, "bytes": 70.0, "error": nil, "errorCode": nil}},
-		{export.Failed, map[string]any{"rows": nil, "bytes": nil, "fileName": nil, "expiresAt": nil, "error": "Too many rows.", "errorCode": "row_limit"}},
-		{export.Cancelled, map[string]any{"rows": nil, "bytes": nil, "fileName": nil, "expiresAt": nil, "error": nil, "errorCode": nil}},
+		{export.Completed, map[string]any{"rows": 7.0, "bytes": 70.0, "files": nil, "error": nil, "errorCode": nil}},
+		{export.Failed, map[string]any{"rows": nil, "bytes": nil, "fileName": nil, "files": nil, "expiresAt": nil, "error": "Too many rows.", "errorCode": "row_limit"}},
+		{export.Cancelled, map[string]any{"rows": nil, "bytes": nil, "fileName": nil, "files": nil, "expiresAt": nil, "error": nil, "errorCode": nil}},
 	} {
 		e := f.ended(t, "anna", test.status)
 		f.tell(t, e)

@@ -217,7 +217,9 @@ func TestRunner_destinationCancelled(t *testing.T) {
 			var background sync.WaitGroup
 			defer background.Wait()
 			stopped := f.start(t, &background, e.ID)
-			waitFor(t, func() bool { return f.get(t, e.ID).Progress.ProcessedRows > 0 && (maxRows == 0 || len(contents(t, to)) > 0) })
+			waitFor(t, func() bool {
+				return f.get(t, e.ID).Progress.ProcessedRows > 0 && (maxRows == 0 || len(contents(t, to)) > 0)
+			})
 			if err := f.Jobs.Cancel(t.Context(), f.get(t, e.ID), time.Now(), time.Hour); err != nil {
 				t.Fatal(err)
 			}

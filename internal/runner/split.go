@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"csvexport/internal/bucket"
 	"csvexport/internal/dataset"
@@ -154,7 +155,7 @@ func (s *splitFiles) end(gzipmember.Sum) error {
 
 func (s *splitFiles) seal(total rangeResult, snap export.Snapshot) (export.Result, bucket.Sealed, error) {
 	m := export.Manifest{
-		Version: export.ManifestVersion, ExportID: s.export.ID, Dataset: s.export.Spec.Dataset, AsOf: snap.AsOf.UTC(), Order: snap.Order,
+		Version: export.ManifestVersion, ExportID: s.export.ID, Dataset: s.export.Spec.Dataset, AsOf: snap.AsOf.UTC().Truncate(time.Millisecond), Order: snap.Order, // as the record has it
 		Bytes: s.size, MaxRowsPerFile: s.export.Spec.MaxRowsPerFile, Files: s.files,
 	}
 	for _, f := range s.files {

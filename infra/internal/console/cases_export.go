@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -35,6 +36,7 @@ func exportCases() []useCase {
 		{"cancel and try again", cancelAndRetry},
 		{"filters of every type", filtersOfEveryType},
 		{"columns and format", columnsAndFormat},
+		{"several files", severalFiles},
 		{"template", template},
 		{"copied commands", copiedCommands},
 		{"keyboard alone", keyboardAlone},
@@ -203,6 +205,55 @@ func columnsAndFormat(v *visit) {
 		FROM orders ORDER BY ordered_on, id) TO STDOUT (FORMAT csv, HEADER)`)
 }
 
+// severalFiles has an export split, and gets its files one by one and by the
+// command.
+func severalFiles(v *visit) {
+	v.open("/")
+	v.choose("#dataset", "orders")
+	v.press("#format-group summary")
+	v.fill("#maxRowsPerFile", "99")
+	v.says("#problem-maxRowsPerFile", "from 100")
+	v.choose("#maxRowsPerFile", "")
+	v.fill("#maxRowsPerFile", "9000")
+	v.says("#format-summary", "9000 rows in each")
+	v.says("#estimate", "About ")
+	v.press("#create")
+	v.status("completed")
+	v.says(card(1)+" .facts", "3 files")
+	v.allowClipboard()
+	v.press(card(1) + " [data-do=curl]")
+	v.says(card(1)+" [data-do=curl]", "Copied")
+	v.press(card(1) + " [data-do=download]")
+	v.says(card(1)+" .files", "9,000 rows")
+	v.picture("several-files")
+	v.accessible("with a list of files")
+	var together []byte
+	for i := range 3 {
+		v.press(fmt.Sprintf("%s .files li:nth-child(%d) a", card(1), i+1))
+		name, file := v.download()
+		if !strings.HasSuffix(name, fmt.Sprintf("-%05d.csv.gz", i+1)) {
+			v.errorf("file %d is saved as %s", i+1, name)
+		}
+		together = append(together, v.withoutHeader(v.unpack(file), i > 0)...)
+	}
+	v.equals(together, allOrders)
+	v.shell(js[string](v, "navigator.clipboard.readText()"))
+	files, err := filepath.Glob(filepath.Join(v.downloads, "*.csv.gz"))
+	v.must(err)
+	if len(files) != 3 {
+		v.errorf("the command saves %v", files)
+	}
+}
+
+// withoutHeader is a file's rows behind its header, if they are wanted alone.
+func (v *visit) withoutHeader(file []byte, wanted bool) []byte {
+	if !wanted {
+		return file
+	}
+	_, rows, _ := bytes.Cut(file, []byte("\n"))
+	return rows
+}
+
 // template fills the form with what an earlier export asked for.
 func template(v *visit) {
 	body := `{"dataset":"users","filters":{"country_code":["DE","US"],"lifetime_value_min":"100","signup_date_from":"2023-01-02T03:04:05.678901Z","signup_date_to":"2024-12-31"},
@@ -230,13 +281,7 @@ func template(v *visit) {
 // copiedCommands runs what the buttons put on the clipboard.
 func copiedCommands(v *visit) {
 	v.open("/")
-	for _, name := range []string{"clipboard-read", "clipboard-write"} {
-		_, err := chromedp.CallBrowser(v.ctx, browser.SetPermission, browser.SetPermissionParams{
-			Permission: &browser.PermissionDescriptor{Name: name}, Setting: browser.PermissionSettingGranted,
-			BrowserContextID: chromedp.FromContext(v.ctx).BrowserContextID,
-		})
-		v.must(err)
-	}
+	v.allowClipboard()
 	v.fill("#filter-subscription_tier", "it's")
 	v.fill("#filter-lifetime_value_min", "10")
 	v.says("#estimate", "About ")
@@ -251,6 +296,17 @@ func copiedCommands(v *visit) {
 	v.shell(js[string](v, "navigator.clipboard.readText()"))
 	_, file := v.download()
 	v.equals(v.unpack(file), `COPY (SELECT * FROM users WHERE subscription_tier = 'it''s' AND lifetime_value >= 10 ORDER BY id) TO STDOUT (FORMAT csv, HEADER)`)
+}
+
+// allowClipboard answers yes where the browser would ask people.
+func (v *visit) allowClipboard() {
+	for _, name := range []string{"clipboard-read", "clipboard-write"} {
+		_, err := chromedp.CallBrowser(v.ctx, browser.SetPermission, browser.SetPermissionParams{
+			Permission: &browser.PermissionDescriptor{Name: name}, Setting: browser.PermissionSettingGranted,
+			BrowserContextID: chromedp.FromContext(v.ctx).BrowserContextID,
+		})
+		v.must(err)
+	}
 }
 
 // shell runs a command that the page gave, as people would.

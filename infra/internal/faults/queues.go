@@ -40,9 +40,9 @@ func queueFaults() []fault {
 // to it until deliver, or until the sweep sends another, a minute later.
 func (t *trial) createHeld() string { return t.createHeldOf(table) }
 
-func (t *trial) createHeldOf(name string) string {
+func (t *trial) createHeldOf(name string, more ...string) string {
 	lost := t.rule(t.trace, func(c wire.Call) bool { return c.Operation == "SendMessage" }, wire.Swallow, 1)
-	id := t.create(name)
+	id := t.create(name, more...)
 	if len(lost.Fired()) != 1 {
 		t.fatalf("the message was not held")
 	}

@@ -172,10 +172,10 @@ func (t *trial) request(token, method, path, body string, headers ...string) (co
 
 // create requests an export of a table in the shape of users. Its file must
 // hold what the table holds now.
-func (t *trial) create(table string) string {
+func (t *trial) create(table string, more ...string) string {
 	content, err := t.remember(t.ctx, table)
 	t.must(err)
-	code, text := t.send(http.MethodPost, "/exports/csv", `{"dataset":"`+table+`"}`)
+	code, text := t.send(http.MethodPost, "/exports/csv", `{`+strings.Join(append([]string{`"dataset":"` + table + `"`}, more...), ",")+`}`)
 	if code != http.StatusAccepted {
 		t.fatalf("create answers %d: %s", code, text)
 	}

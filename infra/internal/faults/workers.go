@@ -18,6 +18,9 @@ func workerFaults() []fault {
 			{name: "just before Complete", run: func(t *trial) { killed(t, wire.Before(), completing, 2) }},
 			{name: "with Complete on its way", run: killedOnTheWay},
 			{name: "just after Complete", run: func(t *trial) { killed(t, wire.After(), completing, 1) }},
+			{name: "as a file of a split export appears", run: func(t *trial) { killedInSplit(t, wire.Before(), "/00002.csv.gz", 2) }},
+			{name: "just before the manifest appears", run: func(t *trial) { killedInSplit(t, wire.Before(), ".json", 2) }},
+			{name: "just after the manifest appeared", run: func(t *trial) { killedInSplit(t, wire.After(), ".json", 1) }},
 		}},
 		{7, "lease runs out under a living worker", []point{
 			{name: "paused in an upload", run: func(t *trial) { paused(t, uploading) }},
@@ -57,6 +60,19 @@ func (t *trial) createGated(g *wire.Gate, moment func(wire.Call) bool) string {
 	t.gate(id, g, moment)
 	t.deliver(id)
 	return id
+}
+
+// killedInSplit kills the worker of an export of three files as the object
+// whose key ends so is published.
+func killedInSplit(t *trial, g *wire.Gate, end string, attempts int) {
+	id := t.createHeldOf(table, `"maxRowsPerFile":250000`)
+	t.gate(id, g, func(c wire.Call) bool {
+		return (c.Operation == "PutObject" || c.Operation == "CompleteMultipartUpload") && strings.HasSuffix(c.Path, end)
+	})
+	t.deliver(id)
+	t.kill(t.pid(t.arrive(g)))
+	t.end(id, "completed", attempts)
+	g.Open()
 }
 
 func killedInCopy(t *trial) {

@@ -75,7 +75,7 @@ func (c Check) Violations(ctx context.Context) ([]string, error) {
 
 // checkContent looks into the file of a completed export, if it is there.
 func (c Check) checkContent(ctx context.Context, v *violations, e Export, files files) error {
-	if e.Status != "completed" || e.Result == nil || !strings.HasSuffix(e.Result.Key, ".gz") || files.objects[e.Result.Key] == (object{}) {
+	if e.Status != "completed" || e.Result == nil || files.objects[e.Result.Key] == (object{}) || !e.split() && !strings.HasSuffix(e.Result.Key, ".gz") {
 		return nil
 	}
 	var want *Content
@@ -83,6 +83,9 @@ func (c Check) checkContent(ctx context.Context, v *violations, e Export, files 
 		if content, ok := c.Content(e); ok {
 			want = &content
 		}
+	}
+	if e.split() {
+		return checkSplitContent(ctx, v, c.State, e, e.parts(files.objects), want)
 	}
 	return checkContent(ctx, v, c.State, e, want)
 }
@@ -166,6 +169,9 @@ func checkFile(v *violations, e Export, objects map[string]object) {
 	case o.token != e.Token:
 		v.add("object %s has the token %q, its record says %q", e.Result.Key, o.token, e.Token)
 	}
+	if e.split() {
+		checkParts(v, e, objects)
+	}
 }
 
 // checkLeft looks for what belongs to no export, or to one that is done.
@@ -181,8 +187,8 @@ func (c Check) checkLeft(v *violations, exports []Export, files files, sessions 
 		case !c.wants(id):
 		case !known:
 			v.add("object %s belongs to no export", key)
-		case e.Status == "processing" && e.Phase == "finalizing": // about to be named
-		case e.Status != "completed" || e.Result == nil || e.Result.Key != key:
+		case e.Status == "processing" && (e.Phase == "finalizing" || isPart(key)): // about to be named
+		case e.Status != "completed" || !e.names(key):
 			v.add("object %s is there, but its export is %s", key, e.Status)
 		}
 	}
@@ -201,9 +207,10 @@ func (c Check) checkLeft(v *violations, exports []Export, files files, sessions 
 	}
 }
 
-// exportOf is the id in an object's key: exports/OWNER/ID/ATTEMPT.csv.gz.
+// exportOf is the id in an object's key: exports/OWNER/ID/ATTEMPT.csv.gz, or
+// that of a file of a split export.
 func exportOf(key string) string {
-	if parts := strings.Split(key, "/"); len(parts) == 4 {
+	if parts := strings.Split(key, "/"); len(parts) == 4 || len(parts) == 5 {
 		return parts[2]
 	}
 	return ""

@@ -107,6 +107,32 @@ func result(packed []byte) map[string]any {
 	}}
 }
 
+// zipped is a gzip file.
+func zipped(text string) []byte {
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, _ = z.Write([]byte(text))
+	_ = z.Close()
+	return packed.Bytes()
+}
+
+// split makes the export one of two files, of which the record says that they
+// are so many.
+func (f *fixture) split(t *testing.T, files int) {
+	t.Helper()
+	if _, err := f.Endpoints.S3Client().DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &f.Bucket, Key: aws.String(key)}); err != nil {
+		t.Fatal(err)
+	}
+	folder := "exports/o/" + id + "/1"
+	first, second, manifest := zipped("id\n1\n"), zipped("id\n2\n"), []byte("{}")
+	f.put(t, folder+"/00001.csv.gz", first)
+	f.put(t, folder+"/00002.csv.gz", second)
+	f.put(t, folder+".json", manifest)
+	f.job(t, map[string]any{"result": map[string]any{
+		"rows": 2, "bytes": len(manifest), "uncompressedBytes": 10, "key": folder + ".json", "files": files, "fileBytes": len(first) + len(second),
+	}})
+}
+
 // job writes the export's record: completed, but for what is given.
 func (f *fixture) job(t *testing.T, attributes map[string]any) {
 	t.Helper()
@@ -153,8 +179,23 @@ func TestCheck(t *testing.T) {
 			r["result"].(map[string]any)["bytes"] = f.size
 			f.job(t, r)
 		}, "its record says 00000000"},
-		"object of another attempt": {func(t *testing.T, f *fixture) { f.put(t, "exports/o/"+id+"/2.csv.gz", []byte("x")) }, "is there, but its export is completed"},
-		"object of nobody":          {func(t *testing.T, f *fixture) { f.put(t, "exports/o/nobody/1.csv.gz", []byte("x")) }, "belongs to no export"},
+		"object of another attempt":   {func(t *testing.T, f *fixture) { f.put(t, "exports/o/"+id+"/2.csv.gz", []byte("x")) }, "is there, but its export is completed"},
+		"object of nobody":            {func(t *testing.T, f *fixture) { f.put(t, "exports/o/nobody/1.csv.gz", []byte("x")) }, "belongs to no export"},
+		"split as it must be":         {func(t *testing.T, f *fixture) { f.split(t, 2) }, ""},
+		"file of a split one missing": {func(t *testing.T, f *fixture) { f.split(t, 3) }, "has 2 files, its record says 3"},
+		"file of another attempt": {func(t *testing.T, f *fixture) {
+			f.split(t, 2)
+			f.put(t, "exports/o/"+id+"/2/00001.csv.gz", []byte("x"))
+		}, "is there, but its export is completed"},
+		"files in another order": {func(t *testing.T, f *fixture) {
+			f.split(t, 2)
+			f.put(t, "exports/o/"+id+"/1/00001.csv.gz", zipped("id\n2\n"))
+			f.put(t, "exports/o/"+id+"/1/00002.csv.gz", zipped("id\n1\n"))
+		}, "psql's COPY has 7"},
+		"file without its header": {func(t *testing.T, f *fixture) {
+			f.split(t, 2)
+			f.put(t, "exports/o/"+id+"/1/00002.csv.gz", zipped("2\n2\n"))
+		}, "has another header"},
 		"open upload": {func(t *testing.T, f *fixture) {
 			if _, err := f.Endpoints.S3Client().CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: &f.Bucket, Key: aws.String("exports/o/" + id + "/3.csv.gz")}); err != nil {
 				t.Fatal(err)

@@ -38,6 +38,8 @@ type Result struct {
 	UncompressedBytes int64  `dynamodbav:"uncompressedBytes"`
 	CRC32             uint32 `dynamodbav:"crc32"`
 	Key               string `dynamodbav:"key"`
+	Files             int    `dynamodbav:"files"` // of a split export
+	FileBytes         int64  `dynamodbav:"fileBytes"`
 }
 
 type item struct {

@@ -66,23 +66,16 @@ func readFiles(ctx context.Context, state stack.State) (files, error) {
 // checkContent unpacks a file, which must be one gzip member, and compares it
 // with its record and, where want isn't nil, with what it must hold.
 func checkContent(ctx context.Context, v *violations, state stack.State, e Export, want *Content) error {
-	out, err := state.Endpoints.S3Client().GetObject(ctx, &s3.GetObjectInput{Bucket: &state.Bucket, Key: &e.Result.Key})
+	packed, err := readObject(ctx, state, e.Result.Key)
 	if err != nil {
 		v.add("object %s can't be read: %v", e.Result.Key, err)
 		return nil
 	}
-	defer out.Body.Close()
-	packed, err := io.ReadAll(out.Body)
-	if err != nil {
-		return fmt.Errorf("read %s: %w", e.Result.Key, err)
-	}
-	rest := bytes.NewReader(packed) // a ByteReader: gzip reads no byte too many
-	z, err := gzip.NewReader(rest)
+	z, rest, err := member(packed)
 	if err != nil {
 		v.add("object %s is no gzip file: %v", e.Result.Key, err)
 		return nil
 	}
-	z.Multistream(false)
 	sum := sha256.New()
 	n, err := io.Copy(sum, z) //nolint:gosec // a file of the service's own
 	switch got := hex.EncodeToString(sum.Sum(nil)); {
@@ -96,6 +89,24 @@ func checkContent(ctx context.Context, v *violations, state stack.State, e Expor
 		v.add("object %s holds %d bytes of SHA-256 %s, psql's COPY has %d of %s", e.Result.Key, n, got, want.Bytes, want.SHA256)
 	}
 	return nil
+}
+
+func readObject(ctx context.Context, state stack.State, key string) ([]byte, error) {
+	out, err := state.Endpoints.S3Client().GetObject(ctx, &s3.GetObjectInput{Bucket: &state.Bucket, Key: &key})
+	if err != nil {
+		return nil, err
+	}
+	defer out.Body.Close()
+	return io.ReadAll(out.Body)
+}
+
+// member reads the first gzip member; what follows it is left in rest.
+func member(packed []byte) (z *gzip.Reader, rest *bytes.Reader, err error) {
+	rest = bytes.NewReader(packed) // a ByteReader: gzip reads no byte too many
+	if z, err = gzip.NewReader(rest); err == nil {
+		z.Multistream(false)
+	}
+	return z, rest, err
 }
 
 // session is a connection of the service to the database.

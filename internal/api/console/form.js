@@ -96,7 +96,9 @@ const formatInputs = {}
 function buildFormat() {
   const all = formatFields.map(([name, label, make, hint]) => field('format-' + name, label, formatInputs[name] = make(), hint))
   const name = element('input', { autocomplete: 'off', spellcheck: false, maxLength: 120 })
-  $('format').replaceChildren(...all, field('fileName', 'Name of the file', name, 'Empty: made of the dataset and the time'))
+  const most = element('input', { autocomplete: 'off', spellcheck: false, inputMode: 'numeric', maxLength: 10 })
+  $('format').replaceChildren(...all, field('fileName', 'Name of the file', name, 'Empty: made of the dataset and the time'),
+    field('maxRowsPerFile', 'Rows in a file, at most', most, 'Empty: one file. A spreadsheet holds 1,048,575 behind a header'))
   writeFormat(programs)
 }
 
@@ -122,8 +124,8 @@ const sameFormat = (a, b) => formatFields.every(([name]) => a[name] === b[name])
 function showFormat() {
   const format = readFormat()
   $('preset').value = Object.keys(presets).find(p => sameFormat(presets[p], format)) ?? 'own'
-  const name = $('fileName').value.trim()
-  $('format-summary').textContent = [format.compression === 'gzip' ? 'CSV, packed with gzip' : 'CSV, not packed', name].filter(Boolean).join(', ')
+  const name = $('fileName').value.trim(), most = $('maxRowsPerFile').value.trim()
+  $('format-summary').textContent = [format.compression === 'gzip' ? 'CSV, packed with gzip' : 'CSV, not packed', name, most && `${most} rows in each`].filter(Boolean).join(', ')
 }
 
 // The columns are a list to choose from and to put into an order.
@@ -183,6 +185,8 @@ function readRequest() {
   if (!sameFormat(format, programs)) request.format = format
   const name = $('fileName').value.trim()
   if (name) request.fileName = name
+  const most = $('maxRowsPerFile').value.trim()
+  if (most) request.maxRowsPerFile = /^\d+$/.test(most) ? Number(most) : most // the service says what is wrong with it
   return request
 }
 
@@ -198,6 +202,7 @@ function writeRequest(name, asked) {
   }
   if (asked.columns) buildColumns(asked.columns)
   $('fileName').value = asked.fileName ?? ''
+  $('maxRowsPerFile').value = asked.maxRowsPerFile ?? ''
   writeFormat(asked.format)
   changed()
   return true

@@ -11,11 +11,12 @@ let failures = 0
 const processing = e => !e.done
 
 // asked says in words what an export was asked for.
-function asked({ filters, columns, format, fileName }) {
+function asked({ filters, columns, format, fileName, maxRowsPerFile }) {
   const words = Object.entries(filters).map(([name, values]) => `${name}: ${values.join(', ')}`)
   if (columns) words.push(`columns ${columns.join(', ')}`)
   if (!sameFormat(format, programs)) words.push(format.compression === 'none' ? 'not packed' : 'own format')
   if (fileName) words.push(fileName)
+  if (maxRowsPerFile) words.push(`files of ${rows(maxRowsPerFile)}`)
   return words.join(' · ') || 'all rows'
 }
 
@@ -31,7 +32,9 @@ function facts(e) {
     return words.join(' · ')
   }
   if (!e.file) return ''
-  const words = [rows(p.processedRows), `${bytes(e.file.bytes)}` + (e.file.bytes === e.file.uncompressedBytes ? '' : ` (${bytes(e.file.uncompressedBytes)} of CSV)`)]
+  const size = e.files?.bytes ?? e.file.bytes
+  const words = [rows(p.processedRows), bytes(size) + (size === e.file.uncompressedBytes ? '' : ` (${bytes(e.file.uncompressedBytes)} of CSV)`)]
+  if (e.files) words.unshift(`${e.files.count} ${e.files.count === 1 ? 'file' : 'files'}`)
   if (e.startedAt) words.push(`made in ${duration((new Date(e.completedAt) - new Date(e.startedAt)) / 1000)}`)
   if (e.status === 'completed') words.push(`stays for ${duration(Math.max(0, (new Date(e.expiresAt) - Date.now()) / 1000))}`)
   return words.join(' · ')
@@ -74,6 +77,7 @@ function show(e) {
   if (e.progress.totalRows === null) bar.removeAttribute('value')
   else bar.value = e.progress.percentage
   card.querySelector('.percent').textContent = e.progress.totalRows === null ? '' : `${e.progress.percentage} %`
+  if (e.status !== 'completed') card.querySelector('.files').hidden = true
   const problem = card.querySelector('.problem')
   if (e.status === 'failed') explain(problem, { message: e.error, code: e.errorCode })
   else if (e.status !== known?.export.status) problem.hidden = true
@@ -174,10 +178,23 @@ function confirmed(title, text, yes) {
   return new Promise(resolve => { dialog.onclose = () => resolve(dialog.returnValue === 'yes') })
 }
 
+// showFiles shows a link to each file of a split export; they are good for as
+// long as their URLs, and Download makes new ones.
+function showFiles(list, manifest) {
+  const link = (href, name, more) => element('li', {}, element('a', { href, download: name, rel: 'noreferrer', textContent: name }), ` ${more}`)
+  list.replaceChildren(...manifest.files.map(f => link(f.url, f.fileName, `${rows(f.rows)}, ${bytes(f.bytes)}`)), link(manifest.url, manifest.fileName, 'the list of them'))
+  list.hidden = false
+  list.querySelector('a').focus()
+  const until = new Date(manifest.expiresAt) - Date.now()
+  clearTimeout(list.timer)
+  list.timer = setTimeout(() => { list.hidden = true }, until)
+}
+
 // What the buttons of an export do. What returns true changed it.
 const actions = {
-  async download(e) {
+  async download(e, button) {
     const file = await call('GET', `/exports/${e.exportId}/download`)
+    if (file.files) return showFiles(button.closest('.card').querySelector('.files'), file)
     const link = element('a', { href: file.url, download: file.fileName, rel: 'noreferrer' })
     link.click() // the file's own header says that it is to be saved
   },
@@ -187,12 +204,14 @@ const actions = {
   },
   async retry(e) { showNew(await call('POST', `/exports/${e.exportId}/retry`, { key: crypto.randomUUID() })) },
   async delete(e) {
-    const yes = await confirmed('Delete the file?', `${e.file.name}, ${rows(e.progress.processedRows)}. It can’t be had back, but exported anew.`, 'Delete it')
+    const yes = await confirmed('Delete the file?', `${e.file.name}, ${rows(e.progress.processedRows)}. What is deleted can’t be had back, but exported anew.`, 'Delete it')
     if (yes) await call('DELETE', `/exports/${e.exportId}`)
     return yes
   },
   async curl(e, button) {
-    await copy(button, curl(['-fL', '-C -', '-o ' + shell(e.file.name)], `/exports/${e.exportId}/download`))
+    if (!e.files) return copy(button, curl(['-fL', '-C -', '-o ' + shell(e.file.name)], `/exports/${e.exportId}/download`))
+    const name = e.file.name.replace(/\.manifest\.json$/, '-#1') + (e.request.format.compression === 'gzip' ? '.csv.gz' : '.csv')
+    return copy(button, curl(['-fL', '-o ' + shell(name)], `/exports/${e.exportId}/download?file=[00001-${String(e.files.count).padStart(5, '0')}]`))
   },
   async reuse(e) {
     if (writeRequest(e.dataset, e.request)) $('dataset').focus()
