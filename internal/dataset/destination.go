@@ -47,7 +47,7 @@ var (
 	// "General purpose bucket naming rules").
 	bucketForm   = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 	regionForm   = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]+$`)
-	roleForm   = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=.@/-]+$`) // no comma: that separates them in DeliveryRoles
+	roleForm     = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=.@/-]+$`) // no comma: that separates them in DeliveryRoles
 	externalForm = regexp.MustCompile(`^[\w+=,.@:/-]{2,}$`)
 )
 
