@@ -105,7 +105,7 @@ func decodeDownload(query url.Values, e export.Export) (int, error) {
 		if err != nil || n < 1 || n > uint64(e.Result.Files) { //nolint:gosec // never negative
 			return 0, invalid(export.FieldError{Field: "file", Message: fmt.Sprintf("must be a number from 1 to %d", e.Result.Files)})
 		}
-		return int(n), nil //nolint:gosec // of 16 bits
+		return int(n), nil
 	}
 }
 

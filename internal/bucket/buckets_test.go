@@ -169,7 +169,7 @@ func TestBuckets_presign(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.Get(link) //nolint:gosec // ours
+	resp, err := http.Get(link)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,9 @@ function askToSignIn(reason) {
 
 async function begin() {
   try {
-    datasets = (await call('GET', '/datasets')).datasets
+    const known = JSON.stringify(destinations)
+    ;({ datasets, destinations } = await call('GET', '/datasets'))
+    if (JSON.stringify(destinations) !== known) buildDestination() // or what was filled in would not stay
   } catch (failure) {
     if (failure.status === 401) return
     $('banner').textContent = `${failure.message} ${advice[failure.code] ?? ''}`
