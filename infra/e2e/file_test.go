@@ -94,27 +94,19 @@ func gunzip(t *testing.T, packed []byte) []byte {
 
 func (l *local) checkDownloadJSON(t *testing.T, s status, rows int, object []byte) {
 	t.Helper()
-	var download struct {
-		URL       string    `json:"url"`
-		ExpiresAt time.Time `json:"expiresAt"`
-		FileName  string    `json:"fileName"`
-		Bytes     int       `json:"bytes"`
-		Rows      int       `json:"rows"`
-		Checksum  checksum  `json:"checksum"`
-		Files     *struct{} `json:"files"` // null: one file
-	}
-	l.get(t, "/exports/"+s.ExportID+"/download", "Accept: application/json").decode(t, http.StatusOK, "application/json", &download)
-	got := []any{download.FileName, download.Bytes, download.Rows, download.Checksum, download.Files == nil}
+	var d download
+	l.get(t, "/exports/"+s.ExportID+"/download", "Accept: application/json").decode(t, http.StatusOK, "application/json", &d)
+	got := []any{d.FileName, d.Bytes, d.Rows, d.Checksum, d.Files == nil}
 	if diff := cmp.Diff([]any{s.File.Name, s.File.Bytes, rows, s.File.Checksum, true}, got); diff != "" {
 		t.Errorf("download as JSON (-want +got):\n%s", diff)
 	}
-	if left := time.Until(download.ExpiresAt); left < 9*time.Minute || left > 11*time.Minute {
+	if left := time.Until(d.ExpiresAt); left < 9*time.Minute || left > 11*time.Minute {
 		t.Errorf("the URL expires in %v, want 10 minutes", left)
 	}
-	if again := l.get(t, download.URL); !bytes.Equal(again.body, object) {
+	if again := l.get(t, d.URL); !bytes.Equal(again.body, object) {
 		t.Errorf("the URL in the JSON answers %d and %d bytes, want the file", again.status, len(again.body))
 	}
-	if other := l.get(t, strings.Replace(download.URL, "/1.csv.gz", "/2.csv.gz", 1)); s.Attempts == 1 && other.status != http.StatusForbidden {
+	if other := l.get(t, strings.Replace(d.URL, "/1.csv.gz", "/2.csv.gz", 1)); s.Attempts == 1 && other.status != http.StatusForbidden {
 		t.Errorf("the URL changed to another key answers %d, want 403", other.status)
 	}
 }

@@ -46,6 +46,7 @@ func TestClients(t *testing.T) {
 	readers := installedReaders(t)
 	programs := clientPrograms(readers)
 	dir := t.TempDir()
+	provideJQ(t)
 	names := writeSnippets(t, dir)
 	used := []string{"users_pandas.py", "users_duckdb.py"}
 	for _, p := range programs {
@@ -72,6 +73,19 @@ func TestClients(t *testing.T) {
 	})
 	t.Run("users_pandas.py", func(t *testing.T) { checkPandas(t, readers, dir) })
 	t.Run("users_duckdb.py", func(t *testing.T) { checkDuckDBTable(t, readers, dir) })
+}
+
+// provideJQ builds jq's twin in Go where the machine has no jq.
+func provideJQ(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("jq"); err == nil {
+		return
+	}
+	bin := t.TempDir()
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-C", filepath.Join(root, "infra"), "-o", filepath.Join(bin, "jq"), "github.com/itchyny/gojq/cmd/gojq").CombinedOutput(); err != nil {
+		t.Fatalf("build gojq: %v\n%s", err, out)
+	}
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
 // writeSnippets writes each fenced block of docs/clients.md into a file of the

@@ -17,15 +17,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// splitDownload is what the download route answers about a split export.
-type splitDownload struct {
+// download is what the download route answers as JSON.
+type download struct {
 	URL       string      `json:"url"`
 	ExpiresAt time.Time   `json:"expiresAt"`
 	FileName  string      `json:"fileName"`
 	Bytes     int         `json:"bytes"`
 	Rows      int         `json:"rows"`
 	Checksum  checksum    `json:"checksum"`
-	Files     []splitFile `json:"files"`
+	Files     []splitFile `json:"files"` // of a split export
 }
 
 type splitFile struct {
@@ -48,7 +48,7 @@ func TestSplit(t *testing.T) {
 		t.Fatalf("status %+v, files %+v, request %+v", s, s.Files, s.Request)
 	}
 	path := "/exports/" + s.ExportID + "/download"
-	var all splitDownload
+	var all download
 	shared.get(t, path, "Accept: application/json").decode(t, http.StatusOK, "application/json", &all)
 	if all.Rows != smallRows || all.FileName != s.File.Name || len(all.Files) != 3 {
 		t.Fatalf("download %+v", all)
@@ -95,7 +95,7 @@ func crc32Of(b []byte) checksum {
 }
 
 // checkSplitFiles downloads all files and puts them together.
-func checkSplitFiles(t *testing.T, s status, all splitDownload) {
+func checkSplitFiles(t *testing.T, s status, all download) {
 	t.Helper()
 	whole := shared.psql(t, reference)
 	header, _, _ := bytes.Cut(whole, []byte("\n"))
@@ -140,7 +140,7 @@ func records(t *testing.T, text []byte) int {
 }
 
 // checkManifest reads the manifest by the redirect.
-func checkManifest(t *testing.T, s status, all splitDownload) {
+func checkManifest(t *testing.T, s status, all download) {
 	t.Helper()
 	a := shared.get(t, shared.get(t, "/exports/"+s.ExportID+"/download").header.Get("Location"))
 	if a.status != http.StatusOK || a.header.Get("Content-Type") != "application/json" || len(a.body) != s.File.Bytes || crc32Of(a.body) != s.File.Checksum {
@@ -183,7 +183,7 @@ func checkSplitFile(t *testing.T, path string, want splitFile) {
 	if len(a.body) != want.Bytes || crc32Of(a.body) != want.Checksum {
 		t.Errorf("the redirect leads to %d bytes, want %d", len(a.body), want.Bytes)
 	}
-	var one splitDownload
+	var one download
 	shared.get(t, target, "Accept: application/json").decode(t, http.StatusOK, "application/json", &one)
 	if one.FileName != want.FileName || one.Bytes != want.Bytes || one.Rows != want.Rows || one.Checksum != want.Checksum || one.Files != nil {
 		t.Errorf("as JSON %+v, want %+v", one, want)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"csvexport/infra/internal/console"
+	"csvexport/infra/internal/psql"
 	"csvexport/infra/internal/seed"
 	"csvexport/infra/internal/stack"
 )
@@ -62,15 +63,7 @@ func testConsole(ctx context.Context, opt options, stdout, stderr io.Writer) (er
 		},
 	}, func(s *stack.Stack) error {
 		defer suite.Database.Stop()
-		for table, rows := range console.Rows() {
-			if err := seed.Table(ctx, s.State.DB(), opt.root, table, rows); err != nil {
-				return err
-			}
-		}
-		if _, err := s.State.DB().Value(ctx, "UPDATE users SET subscription_tier = 'it''s' WHERE id % 1000 = 0"); err != nil {
-			return err
-		}
-		if _, err := s.State.DB().Value(ctx, "ANALYZE"); err != nil {
+		if err := fillConsole(ctx, opt, s.State.DB()); err != nil {
 			return err
 		}
 		suite.Stack = s.State
@@ -84,6 +77,22 @@ func testConsole(ctx context.Context, opt options, stdout, stderr io.Writer) (er
 		}
 		return nil
 	})
+}
+
+// fillConsole makes the tables that the cases export, with some values that a
+// shell would take for its own.
+func fillConsole(ctx context.Context, opt options, db psql.DB) error {
+	for table, rows := range console.Rows() {
+		if err := seed.Table(ctx, db, opt.root, table, rows); err != nil {
+			return err
+		}
+	}
+	for _, statement := range []string{"UPDATE users SET subscription_tier = 'it''s' WHERE id % 1000 = 0", "ANALYZE"} {
+		if _, err := db.Value(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func findBrowser() (string, error) {

@@ -105,19 +105,30 @@ func (f fixture) get(t *testing.T, id string) export.Export {
 // file returns the export's file as one gzip member, decompressed.
 func (f fixture) file(t *testing.T, e export.Export) string {
 	t.Helper()
-	out, err := servertest.S3(t).GetObject(t.Context(), &s3.GetObjectInput{Bucket: &f.bucket, Key: &e.Result.Key})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer out.Body.Close()
-	raw, err := io.ReadAll(out.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	raw := f.object(t, e.Result.Key)
 	if int64(len(raw)) != e.Result.Bytes || crc32.ChecksumIEEE(raw) != e.Result.CRC32 {
 		t.Errorf("the object has %d bytes and CRC %08x, the record says %+v", len(raw), crc32.ChecksumIEEE(raw), e.Result)
 	}
-	r, err := gzip.NewReader(bytes.NewReader(raw))
+	return unpacked(t, raw)
+}
+
+func (f fixture) object(t *testing.T, key string) []byte {
+	t.Helper()
+	out, err := servertest.S3(t).GetObject(t.Context(), &s3.GetObjectInput{Bucket: &f.bucket, Key: &key})
+	if err != nil {
+		t.Fatalf("%s: %v", key, err)
+	}
+	defer out.Body.Close()
+	b, err := io.ReadAll(out.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func unpacked(t *testing.T, b []byte) string {
+	t.Helper()
+	r, err := gzip.NewReader(bytes.NewReader(b))
 	if err != nil {
 		t.Fatal(err)
 	}

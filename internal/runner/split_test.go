@@ -1,12 +1,9 @@
 package runner_test
 
 import (
-	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -36,34 +33,6 @@ func (f fixture) createSplit(t *testing.T, rows int64, format *export.Format) ex
 		t.Fatal(err)
 	}
 	return e
-}
-
-func (f fixture) object(t *testing.T, key string) []byte {
-	t.Helper()
-	out, err := servertest.S3(t).GetObject(t.Context(), &s3.GetObjectInput{Bucket: &f.bucket, Key: &key})
-	if err != nil {
-		t.Fatalf("%s: %v", key, err)
-	}
-	defer out.Body.Close()
-	b, err := io.ReadAll(out.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-func unpacked(t *testing.T, b []byte) string {
-	t.Helper()
-	r, err := gzip.NewReader(bytes.NewReader(b))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Multistream(false)
-	plain, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(plain)
 }
 
 // manifest is what the manifest says, read by names of our own.

@@ -21,7 +21,7 @@ func errorCases() []useCase {
 
 // wrongValues marks each wrong field, says what to change, and makes nothing.
 func wrongValues(v *visit) {
-	v.open("/")
+	v.open()
 	v.fill("#filter-country_code", "US\nde")
 	v.says("#problem-filter-country_code", "two capital letters") // by itself, before anything is sent
 	v.fill("#filter-lifetime_value_min", "much")
@@ -72,7 +72,7 @@ func (v *visit) codes(path string) []string {
 
 // everyError has the service answer a create by each error of the contract.
 func everyError(v *visit) {
-	v.open("/")
+	v.open()
 	for _, code := range v.codes("$.components.schemas.ErrorCode.enum") {
 		status := 400
 		switch code {
@@ -118,7 +118,7 @@ func everyFailure(v *visit) {
 		method: "GET", path: "/exports", times: -1, status: 200, mediaType: "application/json",
 		body: `{"exports":[` + strings.Join(list, ",") + `],"nextPageToken":null}`,
 	})
-	v.open("/")
+	v.open()
 	for i, code := range codes {
 		place := fmt.Sprintf("li[data-id='019abcde-1234-7000-8000-0000000000%02d']", i)
 		v.says(place+" .problem", "The words for "+code+".")
@@ -133,7 +133,7 @@ func everyFailure(v *visit) {
 
 // failedExport is a real one: its table isn't there.
 func failedExport(v *visit) {
-	v.open("/")
+	v.open()
 	v.choose("#dataset", "gone")
 	v.says("#estimate", "No estimate now")
 	v.press("#create")
@@ -147,7 +147,7 @@ func failedExport(v *visit) {
 
 // serviceAway says that the list isn't up to date, and mends itself.
 func serviceAway(v *visit) {
-	v.open("/")
+	v.open()
 	v.press("#create")
 	v.status("completed")
 	v.front.answerWith(answer{method: "GET", path: "/exports", times: -1})
@@ -162,7 +162,7 @@ func serviceAway(v *visit) {
 
 // answerLost sends a create again whose answer was lost: that is one export.
 func answerLost(v *visit) {
-	v.open("/")
+	v.open()
 	v.says("#estimate", "About ")
 	v.front.answerWith(answer{method: "POST", path: "/exports/csv", times: 2, pass: true}) // the browser itself tries twice
 	v.press("#create")

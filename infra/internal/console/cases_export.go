@@ -67,7 +67,7 @@ func firstFile(v *visit) {
 
 // progressMoves sees the bar, the rows, the rate and the time left go on.
 func progressMoves(v *visit) {
-	v.open("/")
+	v.open()
 	v.says("#estimate", "About ")
 	defer v.slow(slowRate)()
 	v.press("#create")
@@ -107,7 +107,7 @@ func progressMoves(v *visit) {
 }
 
 func cancelAndRetry(v *visit) {
-	v.open("/")
+	v.open()
 	atFullSpeed := v.slow(slowRate)
 	defer atFullSpeed()
 	v.press("#create")
@@ -135,7 +135,7 @@ func cancelAndRetry(v *visit) {
 
 // filtersOfEveryType fills in each kind of field that filters have.
 func filtersOfEveryType(v *visit) {
-	v.open("/")
+	v.open()
 	v.choose("#dataset", "orders")
 	v.fill("#filter-tenant_id", "1\n3")
 	v.fill("#filter-id_max", "15000")
@@ -173,7 +173,7 @@ func filtersOfEveryType(v *visit) {
 // columnsAndFormat chooses and orders columns, and takes the format of
 // spreadsheets.
 func columnsAndFormat(v *visit) {
-	v.open("/")
+	v.open()
 	v.choose("#dataset", "orders")
 	v.press("#columns-group summary")
 	v.press("#no-columns")
@@ -208,7 +208,7 @@ func columnsAndFormat(v *visit) {
 // severalFiles has an export split, and gets its files one by one and by the
 // command.
 func severalFiles(v *visit) {
-	v.open("/")
+	v.open()
 	v.choose("#dataset", "orders")
 	v.press("#format-group summary")
 	v.fill("#maxRowsPerFile", "99")
@@ -263,7 +263,7 @@ func template(v *visit) {
 		Request  map[string]any
 	}
 	v.ask("POST", "/exports/csv", body, &first)
-	v.open("/")
+	v.open()
 	v.press(card(1) + " [data-do=reuse]")
 	v.says("#estimate", "About ")
 	v.press("#create")
@@ -280,7 +280,7 @@ func template(v *visit) {
 
 // copiedCommands runs what the buttons put on the clipboard.
 func copiedCommands(v *visit) {
-	v.open("/")
+	v.open()
 	v.allowClipboard()
 	v.fill("#filter-subscription_tier", "it's")
 	v.fill("#filter-lifetime_value_min", "10")

@@ -33,7 +33,7 @@ func manyExports(v *visit) {
 		})
 	}
 	_ = together.Wait() // ask ends the case
-	v.open("/")
+	v.open()
 	v.see("#more")
 	for range 10 {
 		if js[bool](v, "document.querySelector('#more').hidden") {
@@ -67,7 +67,7 @@ func manyExports(v *visit) {
 }
 
 func showByStatus(v *visit) {
-	v.open("/")
+	v.open()
 	v.press("#create")
 	v.status("completed")
 	v.choose("#status-filter", "failed")
@@ -82,7 +82,7 @@ func showByStatus(v *visit) {
 }
 
 func deleteFile(v *visit) {
-	v.open("/")
+	v.open()
 	v.press("#create")
 	v.status("completed")
 	id := js[string](v, "document.querySelector('#list > li').dataset.id")
@@ -109,7 +109,7 @@ func deleteFile(v *visit) {
 
 // exportOfElsewhere sees what another program of the same caller asks for.
 func exportOfElsewhere(v *visit) {
-	v.open("/")
+	v.open()
 	v.see("#none")
 	v.ask("POST", "/exports/csv", `{"dataset":"orders"}`, nil)
 	v.status("completed")

@@ -108,7 +108,7 @@ func stagePrefix(v *visit) {
 }
 
 func darkAndSmall(v *visit) {
-	v.open("/")
+	v.open()
 	v.press("#create")
 	v.status("completed")
 	v.press("#columns-group summary")
@@ -132,7 +132,7 @@ func darkAndSmall(v *visit) {
 
 // policy shows that the browser holds the page to what it says of itself.
 func policy(v *visit) {
-	v.open("/")
+	v.open()
 	v.expect("Content Security Policy", "TrustedScript")
 	if !js[bool](v, fmt.Sprintf("fetch(%q).then(() => false, () => true)", v.Stack.BaseURL+"/health")) {
 		v.errorf("the page can ask another origin")

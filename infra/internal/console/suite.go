@@ -55,7 +55,8 @@ func SlowDatabase(address string) (*toxiproxy.Proxy, error) {
 	zerolog.SetGlobalLevel(zerolog.Disabled) // the toxics have a logger of their own
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
 	proxy := toxiproxy.NewProxy(server, "postgres", "127.0.0.1:0", address)
-	return proxy, proxy.Start()
+	err := proxy.Start()
+	return proxy, err
 }
 
 // Run runs the cases whose names contain only, all if it is empty, and reports

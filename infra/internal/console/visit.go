@@ -65,7 +65,9 @@ func (s *Suite) try(browserContext context.Context, downloads string, c useCase)
 		c.run(v)
 	}()
 	if len(v.problems) > 0 {
-		v.keepPicture("failed-" + v.name)
+		if err := v.keepPicture("failed-" + v.name); err != nil {
+			v.errorf("no picture: %v", err)
+		}
 	}
 	v.lookAtRequests()
 	return v.problems
@@ -151,12 +153,10 @@ func (v *visit) must(err error) {
 	}
 }
 
-// open goes to the page at a path, signed in, and waits until it is ready.
-func (v *visit) open(path string) {
-	v.goTo(path)
-	if v.token != "" {
-		v.signIn(v.token)
-	}
+// open goes to the page, signs in, and waits until it is ready.
+func (v *visit) open() {
+	v.goTo("/")
+	v.signIn(v.token)
 	v.see("#create")
 }
 
@@ -270,8 +270,8 @@ func (v *visit) equals(file []byte, statement string) {
 }
 
 // ask sends a request of the visitor's to the service itself, past the page,
-// and reads its JSON.
-func (v *visit) ask(method, path, body string, into any) int {
+// and reads its JSON, unless into is nil.
+func (v *visit) ask(method, path, body string, into any) {
 	r, err := http.NewRequestWithContext(v.ctx, method, v.Stack.BaseURL+path, strings.NewReader(body))
 	v.must(err)
 	r.Header.Set("Authorization", "Bearer "+v.token)
@@ -284,7 +284,6 @@ func (v *visit) ask(method, path, body string, into any) int {
 	if into != nil {
 		v.must(json.Unmarshal(text, into))
 	}
-	return resp.StatusCode
 }
 
 // picture keeps what the page looks like.
