@@ -97,9 +97,15 @@ func newFixture(t *testing.T, f fault) fixture {
 // as far as before its publication.
 func (f fixture) running(t *testing.T, size int) (export.Export, export.Result, bucket.Sealed) {
 	t.Helper()
+	return f.runningFor(t, size, nil)
+}
+
+// runningFor is running, for a destination.
+func (f fixture) runningFor(t *testing.T, size int, to *export.Destination) (export.Export, export.Result, bucket.Sealed) {
+	t.Helper()
 	now := time.Now()
 	e := export.Export{
-		ID: uuid.Must(uuid.NewV7()).String(), Owner: "anonymous", Spec: export.Spec{Dataset: "users"}, Token: "token",
+		ID: uuid.Must(uuid.NewV7()).String(), Owner: "anonymous", Spec: export.Spec{Dataset: "users", Destination: to}, Token: "token",
 		Status: export.Processing, Phase: export.Queued, CreatedAt: now, DueAt: now,
 	}
 	if err := f.Jobs.Create(t.Context(), e); err != nil {
