@@ -45,7 +45,7 @@ func delivering(t *testing.T) guarded {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "datasets.yaml")
 	writeFile(t, file, deliveringDatasets)
-	g := newGuarded(t, "Datasets="+file)
+	g := newGuarded(t, "Datasets="+file, "DeliveryRoles=arn:aws:iam::000000000000:role/external-id/ours/delivery")
 	if _, err := g.Endpoints.S3Client().CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String(theirs)}); err != nil {
 		t.Fatal(err)
 	}
