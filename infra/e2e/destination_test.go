@@ -17,10 +17,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"csvexport/infra/internal/invariants"
+	"csvexport/infra/internal/localaws"
 )
 
 // theirs is the bucket of somebody else's that files go to.
-const theirs = "acme-finance"
+const theirs = localaws.DeliveryBucket
 
 const deliveringDatasets = `
 datasets:
@@ -40,16 +41,12 @@ destinations:
   - {name: missing, bucket: nobody-has-this-bucket}
 `
 
-// delivering is a stack that knows destinations, and the bucket of one.
+// delivering is a stack that knows destinations.
 func delivering(t *testing.T) guarded {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "datasets.yaml")
 	writeFile(t, file, deliveringDatasets)
-	g := newGuarded(t, "Datasets="+file, "DeliveryRoles=arn:aws:iam::000000000000:role/external-id/ours/delivery")
-	if _, err := g.Endpoints.S3Client().CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String(theirs)}); err != nil {
-		t.Fatal(err)
-	}
-	return g
+	return newGuarded(t, "Datasets="+file, "DeliveryRoles=arn:aws:iam::000000000000:role/external-id/ours/delivery")
 }
 
 // in are the objects of a bucket by their keys.

@@ -14,8 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/goccy/go-yaml"
 
 	"csvexport/infra/internal/localaws"
@@ -51,9 +49,6 @@ func testAPI(ctx context.Context, opt options, stdout, stderr io.Writer) (err er
 		return err
 	}
 	return onOwnStack(ctx, opt, stack.Config{Out: stderr, Parameters: parameters, Datasets: datasets}, func(s *stack.Stack) error {
-		if err := makeDestination(ctx, s.State); err != nil {
-			return err
-		}
 		if err := fillUsers(ctx, opt, s.State.DB(), stderr); err != nil {
 			return err
 		}
@@ -81,12 +76,8 @@ func testAPI(ctx context.Context, opt options, stdout, stderr io.Writer) (err er
 	})
 }
 
-// testDestination is the bucket of the destination that infra/api/hooks.py
-// knows.
-const testDestination = "acme"
-
 // deliveringDatasets writes the service's own catalog with a destination behind
-// it, and returns the file's path.
+// it, which infra/api/hooks.py knows, and returns the file's path.
 func deliveringDatasets(root string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(root, "internal", "dataset", "default.yaml"))
 	if err != nil {
@@ -96,13 +87,8 @@ func deliveringDatasets(root string) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", err
 	}
-	text = fmt.Appendf(text, "\ndestinations:\n  - {name: %[1]s, bucket: %[1]s, role: \"arn:aws:iam::%[2]s:role/delivery\"}\n", testDestination, localaws.AccountID)
+	text = fmt.Appendf(text, "\ndestinations:\n  - {name: acme, bucket: %s, role: %q}\n", localaws.DeliveryBucket, localaws.DeliveryRole)
 	return path, os.WriteFile(path, text, 0o600)
-}
-
-func makeDestination(ctx context.Context, state stack.State) error {
-	_, err := state.Endpoints.S3Client().CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String(testDestination)})
-	return err
 }
 
 // schemathesis runs it to its end. The error is an *exec.ExitError if it found

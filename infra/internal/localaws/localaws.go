@@ -29,6 +29,13 @@ const (
 	SecretKey = "test"
 )
 
+// DeliveryBucket is a bucket that isn't the service's, and DeliveryRole a role
+// that may write there: for destinations of a catalog.
+const (
+	DeliveryBucket = "delivery"
+	DeliveryRole   = "arn:aws:iam::" + AccountID + ":role/delivery"
+)
+
 // Endpoints are the base URLs of the stand-ins.
 type Endpoints struct {
 	S3       string `json:"s3"`
