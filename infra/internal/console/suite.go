@@ -21,7 +21,7 @@ import (
 )
 
 // caseTimeout bounds a case with all its waits.
-const caseTimeout = 2 * time.Minute
+const caseTimeout = 4 * time.Minute
 
 // Suite is a running stack and a browser before it.
 type Suite struct {

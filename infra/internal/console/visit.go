@@ -179,10 +179,15 @@ func js[T any](v *visit, expression string) T {
 }
 
 // wait waits until an expression is true in the page.
-func (v *visit) wait(what, expression string) {
-	for deadline := time.Now().Add(waitTime); !js[bool](v, "!!("+expression+")"); {
+func (v *visit) wait(what, expression string) { v.waitFor(waitTime, what, expression) }
+
+// waitLong is wait for what takes many exports.
+func (v *visit) waitLong(what, expression string) { v.waitFor(3*waitTime, what, expression) }
+
+func (v *visit) waitFor(within time.Duration, what, expression string) {
+	for deadline := time.Now().Add(within); !js[bool](v, "!!("+expression+")"); {
 		if time.Now().After(deadline) {
-			v.fatalf("%s: not within %v; the page says: %s", what, waitTime, js[string](v, "document.body.innerText.slice(0, 2000)"))
+			v.fatalf("%s: not within %v; the page says: %s", what, within, js[string](v, "document.body.innerText.slice(0, 2000)"))
 		}
 		time.Sleep(lookEvery)
 	}

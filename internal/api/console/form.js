@@ -293,6 +293,7 @@ async function create() {
     wanted = { text: '', key: '' }
     clearProblems()
     showNew(made)
+    changed() // an estimate that was under way was for nothing
   } catch (failure) {
     clearProblems()
     if (failure.code === 'idempotency_mismatch') wanted = { text: '', key: '' }
