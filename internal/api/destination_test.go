@@ -135,9 +135,12 @@ func TestDestination(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := "csv/2026/11/" + id + "/1.csv.gz"
-	if _, err := servertest.S3(t).PutObject(t.Context(), &s3.PutObjectInput{Bucket: &to, Key: &key, Body: strings.NewReader("file")}); err != nil {
-		t.Fatal(err)
+	put := func() {
+		if _, err := servertest.S3(t).PutObject(t.Context(), &s3.PutObjectInput{Bucket: &to, Key: &key, Body: strings.NewReader("file")}); err != nil {
+			t.Fatal(err)
+		}
 	}
+	put()
 	_, status := as(t, deliverer, f.get, http.MethodGet, id, "")
 	file, _ := status["file"].(map[string]any)
 	if status["status"] != "completed" || status["expiresAt"] != nil || file["location"] != "s3://"+to+"/"+key {
@@ -166,6 +169,14 @@ func TestDestination(t *testing.T) {
 	if w, _ := as(t, deliverer, f.download, http.MethodHead, id, ""); w.Code != http.StatusOK || w.Header().Get("X-Export-Bytes") != "4" {
 		t.Errorf("HEAD: %d %v", w.Code, w.Header())
 	}
+	// Its owner takes it away, and puts it back.
+	if _, err := servertest.S3(t).DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &to, Key: &key}); err != nil {
+		t.Fatal(err)
+	}
+	if w, _ := as(t, deliverer, f.download, http.MethodHead, id, ""); w.Code != http.StatusGone {
+		t.Errorf("HEAD of what isn't there any more: %d", w.Code)
+	}
+	put()
 	f.deleted(t, id, to)
 }
 

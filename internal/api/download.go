@@ -217,11 +217,14 @@ func (h *DownloadExport) head(w http.ResponseWriter, r *http.Request, e export.E
 }
 
 // missing is the error for a completed export whose object isn't there: it was
-// deleted just now, or is lost.
+// deleted just now, or by whoever owns the destination, or is lost.
 func (h *DownloadExport) missing(r *http.Request, key string) error {
 	e, err := find(r, h.Jobs)
 	if err == nil {
 		err = downloadable(e, time.Now())
+	}
+	if err == nil && e.Spec.Destination != nil {
+		err = export.Errorf(export.Gone, "The file isn't in the destination %s any more.", e.Spec.Destination.Name)
 	}
 	if err == nil {
 		err = fmt.Errorf("export %s is completed but its file %s is missing", e.ID, key)
