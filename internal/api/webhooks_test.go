@@ -3,6 +3,7 @@ package api_test
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -127,8 +128,8 @@ func TestWebhooks_refused(t *testing.T) {
 			t.Errorf("%s: status %d, fields (-want +got):\n%s", body, w.Code, diff)
 		}
 	}
-	for range export.MaxWebhooks {
-		f.register(t, "anna", `{"url":"https://hooks.example.com","description":"`+strings.Repeat("ä", 200)+`"}`)
+	for i := range export.MaxWebhooks {
+		f.register(t, "anna", `{"url":"https://hooks.example.com/`+strconv.Itoa(i)+`","description":"`+strings.Repeat("ä", 200)+`"}`)
 	}
 	w, answer := do(t, f.create, "anna", http.MethodPost, "", "application/json", `{"url":"https://hooks.example.com"}`)
 	if w.Code != http.StatusForbidden || answer["code"] != "forbidden" || !strings.Contains(fmt.Sprint(answer["detail"]), "10 webhooks") {

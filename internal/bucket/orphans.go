@@ -3,6 +3,7 @@ package bucket
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -62,15 +63,7 @@ func (b *Bucket) RemoveAll(ctx context.Context, prefix string, keep func(key str
 	if err != nil {
 		return 0, err
 	}
-	for _, key := range keys {
-		if keep(key) {
-			continue
-		}
-		if err := b.Delete(ctx, key); err != nil {
-			return 0, err
-		}
-	}
-	return len(open), nil
+	return len(open), b.DeleteMany(ctx, slices.DeleteFunc(keys, keep))
 }
 
 // list returns the keys of objects that start with prefix.

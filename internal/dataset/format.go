@@ -14,6 +14,9 @@ const (
 	maxNull          = 20  // characters of the text for NULL
 	maxFileName      = 120 // characters
 	maxFileNameBytes = 255 // of most file systems
+	// maxSplitNameBytes leaves room for what the manifest's name has instead of
+	// .csv, which is the longest: .manifest.json.
+	maxSplitNameBytes = maxFileNameBytes - 10
 )
 
 // normalizeFormat checks a format and returns its normal form: nil for the

@@ -49,6 +49,9 @@ func (c *Catalog) Spec(r Request, a Access) (export.Spec, error) {
 	}
 	destination, more := c.normalizeDestination(r.Destination)
 	problems = append(problems, more...)
+	if r.MaxRowsPerFile != nil && len(fileName) > maxSplitNameBytes {
+		problems = append(problems, export.FieldError{Field: "fileName", Message: fmt.Sprintf("must have at most %d bytes in UTF-8 where maxRowsPerFile is given: the files' names are longer", maxSplitNameBytes)})
+	}
 	if len(problems) > 0 {
 		return export.Spec{}, invalid(problems)
 	}

@@ -76,3 +76,7 @@ type DeliveryFailure struct {
 
 // MaxWebhooks is how many registrations an owner may have.
 const MaxWebhooks = 10
+
+// MaxWebhooksOfURL is how many of them may have the same URL: two, while one
+// secret is being replaced by another.
+const MaxWebhooksOfURL = 2

@@ -107,6 +107,15 @@ func (s *Store) AddWebhook(ctx context.Context, owner string, h export.Webhook) 
 		if len(hooks) >= export.MaxWebhooks {
 			return nil, export.Errorf(export.Forbidden, "You have %d webhooks, which is the most allowed. Delete one first.", export.MaxWebhooks)
 		}
+		same := 0
+		for _, other := range hooks {
+			if other.URL == h.URL {
+				same++
+			}
+		}
+		if same >= export.MaxWebhooksOfURL {
+			return nil, export.Errorf(export.Forbidden, "You have %d webhooks of this URL, which is the most allowed. Delete one first.", export.MaxWebhooksOfURL)
+		}
 		return append(hooks, h), nil
 	})
 }
@@ -134,7 +143,9 @@ func (s *Store) UpdateWebhooks(ctx context.Context, owner string, change func(h 
 func (s *Store) changeWebhooks(ctx context.Context, owner string, change func([]export.Webhook) ([]export.Webhook, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
+	contended := false
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		contended = false
 		hooks, rev, err := s.webhooks(ctx, owner)
 		if err != nil {
 			return struct{}{}, backoff.Permanent(err)
@@ -158,12 +169,13 @@ func (s *Store) changeWebhooks(ctx context.Context, owner string, change func([]
 			TableName: &s.table, Key: key(ownerPK(owner), webhooksSK),
 			UpdateExpression: new("SET v = :v, rev = :rev, hooks = :hooks"), ConditionExpression: &condition, ExpressionAttributeValues: v.marshal(),
 		})
-		if err != nil && export.CodeOf(err) != export.Conflict {
+		contended = export.CodeOf(err) == export.Conflict
+		if err != nil && !contended {
 			return struct{}{}, backoff.Permanent(err)
 		}
 		return struct{}{}, err
 	}, backoff.WithBackOff(newPause()))
-	if export.CodeOf(err) == export.Conflict { // until the time was over
+	if err != nil && contended { // until the time was over, which is the error then
 		return &export.Error{Code: export.Unavailable, Message: "Your webhooks are being changed just now. Please try again.", Err: err}
 	}
 	return err

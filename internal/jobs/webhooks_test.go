@@ -64,7 +64,7 @@ func TestStore_AddWebhook_atOnce(t *testing.T) {
 	errs := make([]error, 2*export.MaxWebhooks)
 	for i := range errs {
 		all.Go(func() {
-			errs[i] = f.AddWebhook(t.Context(), "anna", export.Webhook{ID: strconv.Itoa(i), CreatedAt: now})
+			errs[i] = f.AddWebhook(t.Context(), "anna", export.Webhook{ID: strconv.Itoa(i), URL: "https://hooks.example.com/" + strconv.Itoa(i), CreatedAt: now})
 		})
 	}
 	all.Wait()
@@ -99,5 +99,19 @@ func TestStore_SetGone(t *testing.T) {
 		if at, err := f.GoneSince(t.Context(), name); err != nil || !at.Equal(want) {
 			t.Errorf("%s: gone since %v (%v), want %v", name, at, err, want)
 		}
+	}
+}
+
+// A URL is told twice at most: while its secret is being replaced.
+func TestStore_AddWebhook_sameURL(t *testing.T) {
+	f := newFixture(t)
+	for i, want := range []export.Code{"", "", export.Forbidden} {
+		err := f.AddWebhook(t.Context(), "anna", export.Webhook{ID: strconv.Itoa(i), URL: "https://hooks.example.com/", CreatedAt: now})
+		if want == "" && err != nil || want != "" && export.CodeOf(err) != want {
+			t.Errorf("registration %d: %v", i+1, err)
+		}
+	}
+	if err := f.AddWebhook(t.Context(), "bert", export.Webhook{ID: "3", URL: "https://hooks.example.com/", CreatedAt: now}); err != nil {
+		t.Errorf("another owner's: %v", err)
 	}
 }

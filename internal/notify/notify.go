@@ -68,7 +68,11 @@ func (n *Notifier) Notify(ctx context.Context, id string) error {
 	t.deliver(ctx, due)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	return t.record(ctx)
+	err = t.record(ctx)
+	for _, show := range t.shows { // when all is recorded: it is for looking at only
+		show(ctx)
+	}
+	return err
 }
 
 // telling is one Notify under way.
@@ -78,6 +82,7 @@ type telling struct {
 	notice  export.Notice
 	targets map[string]target
 	log     *slog.Logger
+	shows   []func(ctx context.Context) // what owners may see of failures
 }
 
 // due returns the names of those to whom an attempt is due now, and counts it.
@@ -147,6 +152,7 @@ func (t *telling) failed(ctx context.Context, log *slog.Logger, name string, d e
 	gone, retryAfter := t.targets[name].failed(ctx, log, err, now)
 	next, again := nextAttempt(d.Attempts, now, retryAfter)
 	metrics.Emit(ctx, log, metrics.Count(metrics.DeliveryFailure))
+	t.shows = append(t.shows, func(ctx context.Context) { t.targets[name].show(ctx, log, err, now) })
 	switch {
 	case gone:
 		log.WarnContext(ctx, "receiver is gone, and disabled", "error", err)

@@ -36,17 +36,23 @@ type target struct {
 	tell func(ctx context.Context, f export.DeliveryFailure) error
 }
 
+// show lets the webhook's owner, if it is one, see why an attempt failed.
+func (t target) show(ctx context.Context, log *slog.Logger, err error, now time.Time) {
+	f, ok := errors.AsType[*webhook.Failure](err)
+	if !ok || t.tell == nil {
+		return
+	}
+	if err := t.tell(ctx, export.DeliveryFailure{At: now, Message: f.Reason}); err != nil {
+		log.WarnContext(ctx, "failure not shown to the webhook's owner", "error", err)
+	}
+}
+
 // failed does what an attempt's error asks for, and reports whether the
 // receiver is gone and how long it wants to be left alone.
 func (t target) failed(ctx context.Context, log *slog.Logger, err error, now time.Time) (gone bool, retryAfter time.Duration) {
 	f, ok := errors.AsType[*webhook.Failure](err)
 	if !ok {
 		return false, 0
-	}
-	if t.tell != nil {
-		if err := t.tell(ctx, export.DeliveryFailure{At: now, Message: f.Reason}); err != nil {
-			log.WarnContext(ctx, "failure not shown to the webhook's owner", "error", err)
-		}
 	}
 	if !f.Gone || t.disable == nil {
 		return false, f.RetryAfter

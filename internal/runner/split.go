@@ -180,14 +180,17 @@ func (s *splitFiles) seal(total rangeResult, snap export.Snapshot) (export.Resul
 	}, sealed, err
 }
 
-// abort removes the files that were published, too: nothing names them.
+// abort removes the files that were published, too: nothing names them. Once
+// the manifest may have been sent, something can: S3 may get to that request
+// after all, and the sweep complete the export by it. Then they are left to the
+// sweep, which removes what no completed export has.
 func (s *splitFiles) abort(ctx context.Context) error {
+	if s.upload != nil {
+		return s.upload.Abort(ctx)
+	}
 	var err error
 	if s.open != nil {
 		err = s.open.upload.Abort(ctx)
-	}
-	if s.upload != nil {
-		err = errors.Join(err, s.upload.Abort(ctx))
 	}
 	// One more than is known to be there: its answer may be what was lost.
 	number := min(len(s.files)+1, export.MaxFiles)

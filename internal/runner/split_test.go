@@ -4,9 +4,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/uuid"
 
+	"csvexport/internal/bucket"
 	"csvexport/internal/dataset"
 	"csvexport/internal/export"
 	"csvexport/internal/servertest"
@@ -217,4 +224,54 @@ func TestRunner_splitLosesClaim(t *testing.T) {
 	if e = f.get(t, e.ID); e.Status != export.Cancelled {
 		t.Errorf("status %s", e.Status)
 	}
+}
+
+// Once the manifest may be on its way to S3, its files stay: the sweep could
+// find it there and complete the export by it.
+func TestRunner_splitManifestLate(t *testing.T) {
+	url := servertest.Database(t)
+	servertest.Users(t, url, 250)
+	f := newFixture(t, url)
+	var refuse atomic.Bool
+	refuse.Store(true)
+	files := bucket.NewBuckets(servertest.AWSAt(t, refusing(t, func(r *http.Request) bool {
+		return refuse.Load() && r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, ".json")
+	})), f.bucket, "")
+	f.Buckets, f.Publisher.Buckets = files, files
+	e := f.run(t, f.createSplit(t, 100, nil).ID)
+	if e.Status != export.Processing || e.Attempt != 1 {
+		t.Fatalf("export %+v", e)
+	}
+	for _, key := range e.PartKeys(1, 3) {
+		if head, err := f.Buckets.For(e).Head(t.Context(), key); err != nil || !head.Exists {
+			t.Errorf("%s is there: %v (%v)", key, head.Exists, err)
+		}
+	}
+	refuse.Store(false)
+	if e = f.run(t, e.ID); e.Status != export.Completed || e.Attempt != 2 {
+		t.Errorf("export %+v", e)
+	}
+}
+
+// refusing returns the URL of a proxy before S3 that answers some requests 503
+// itself.
+func refusing(t *testing.T, some func(*http.Request) bool) string {
+	t.Helper()
+	target, err := url.Parse(os.Getenv("TEST_S3_URL"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	through := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.Out.URL.Scheme, r.Out.URL.Host = target.Scheme, target.Host
+		r.Out.Host = r.In.Host // the signature covers it
+	}}
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if some(r) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		through.ServeHTTP(w, r)
+	}))
+	t.Cleanup(proxy.Close)
+	return proxy.URL
 }

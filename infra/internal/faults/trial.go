@@ -42,6 +42,7 @@ type trial struct {
 	attempts int                           // the most of an export
 	done     time.Time                     // when the last export was
 	content  map[string]invariants.Content // by export
+	endings  map[string]string             // the statuses of exports that are done; not of all
 }
 
 // ended is what a trial panics with.
@@ -51,7 +52,7 @@ type ended struct{}
 func (s *Suite) try(ctx context.Context, within time.Duration, run func(t *trial)) outcome {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	t := &trial{Suite: s, ctx: ctx, trace: strings.ReplaceAll(uuid.NewString(), "-", ""), content: map[string]invariants.Content{}}
+	t := &trial{Suite: s, ctx: ctx, trace: strings.ReplaceAll(uuid.NewString(), "-", ""), content: map[string]invariants.Content{}, endings: map[string]string{}}
 	func() {
 		defer func() {
 			for i := len(t.cleanup) - 1; i >= 0; i-- {
@@ -210,7 +211,7 @@ func (t *trial) wait(what string, within time.Duration, condition func() bool) {
 func (t *trial) end(id, want string, attempts int) status {
 	var s status
 	t.wait("the export is done", endTime, func() bool { s = t.status(id); return s.Done })
-	t.attempts, t.done = max(t.attempts, s.Attempts), time.Now()
+	t.attempts, t.done, t.endings[id] = max(t.attempts, s.Attempts), time.Now(), s.Status
 	if s.Status != want || attempts > 0 && s.Attempts != attempts {
 		t.errorf("the export is %s (%s, %s) after %d attempts, want %s after %d", s.Status, s.ErrorCode, s.Error, s.Attempts, want, attempts)
 	}
