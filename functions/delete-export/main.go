@@ -23,7 +23,7 @@ func build(ctx context.Context, cfg config.Config) (http.Handler, error) {
 	}
 	return &api.DeleteExport{
 		Jobs:    jobs.New(aws, cfg.TableName),
-		Bucket:  bucket.New(aws, cfg.BucketName, ""),
+		Buckets: bucket.NewBuckets(aws, cfg.BucketName, ""),
 		Notices: queue.New(aws, cfg.NotifyQueueURL),
 		FileTTL: cfg.FileTTL,
 	}, nil

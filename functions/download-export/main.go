@@ -22,7 +22,7 @@ func build(ctx context.Context, cfg config.Config) (http.Handler, error) {
 	}
 	return &api.DownloadExport{
 		Jobs:       jobs.New(aws, cfg.TableName),
-		Bucket:     bucket.New(aws, cfg.BucketName, cfg.S3PublicURL),
+		Buckets:    bucket.NewBuckets(aws, cfg.BucketName, cfg.S3PublicURL),
 		PresignTTL: cfg.PresignTTL,
 	}, nil
 }

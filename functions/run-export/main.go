@@ -57,14 +57,14 @@ func build(ctx context.Context, cfg config.Config) (any, error) {
 		return nil, err
 	}
 	warnOfBudget(ctx, rows, source.Budget{Concurrency: cfg.Concurrency, Connections: cfg.Connections})
-	store, files := jobs.New(aws, cfg.TableName), bucket.New(aws, cfg.BucketName, cfg.S3PublicURL)
+	store, files := jobs.New(aws, cfg.TableName), bucket.NewBuckets(aws, cfg.BucketName, cfg.S3PublicURL)
 	return handler(&runner.Runner{
 		Jobs:        store,
 		Queue:       queue.New(aws, cfg.QueueURL),
-		Bucket:      files,
+		Buckets:     files,
 		Source:      rows,
 		Catalog:     catalog,
-		Publisher:   &publish.Publisher{Jobs: store, Bucket: files, Notices: queue.New(aws, cfg.NotifyQueueURL), FileTTL: cfg.FileTTL},
+		Publisher:   &publish.Publisher{Jobs: store, Buckets: files, Notices: queue.New(aws, cfg.NotifyQueueURL), FileTTL: cfg.FileTTL},
 		Connections: cfg.Connections,
 		Worker:      "run-export " + uuid.NewString(),
 		FileTTL:     cfg.FileTTL,

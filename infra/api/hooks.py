@@ -125,6 +125,7 @@ def before_load_schema(context, schema):
     request = schemas["CreateRequest"]["properties"]
     request["dataset"] = {"enum": ["users"]}
     request["columns"]["items"] = {"enum": COLUMNS}
+    request["destination"]["properties"]["name"] = {"enum": ["acme"]}
     request["filters"] = {"$ref": "#/components/schemas/UsersFilters"}
     schema["paths"]["/datasets/{name}"]["get"]["parameters"][0]["schema"] = {"enum": ["users"]}
 

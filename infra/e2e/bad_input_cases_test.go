@@ -96,6 +96,7 @@ func badFields() []badInput {
 		{"validateOnly", []string{`1`, `"true"`, `[]`, `null`}},
 		{"format", []string{`"csv"`, `[]`, `5`, `true`, `null`}},
 		{"maxRowsPerFile", []string{`99`, `0`, `-100`, `1000000001`, `100.5`, `"100"`, `1e400`, `true`, `null`, `[100]`}},
+		{"destination", []string{`"finance"`, `7`, `true`, `null`, `[]`}},
 		{"fileName", []string{`5`, `true`, `null`, `{}`, `["a.csv.gz"]`}},
 	} {
 		for _, value := range wrong.values {

@@ -115,7 +115,14 @@ type asked struct {
 	Format   map[string]any      `json:"format"`
 	FileName *string             `json:"fileName"`
 
-	MaxRowsPerFile *int `json:"maxRowsPerFile"`
+	MaxRowsPerFile *int           `json:"maxRowsPerFile"`
+	Destination    *askedLocation `json:"destination"`
+}
+
+// askedLocation is where a file was asked to go.
+type askedLocation struct {
+	Name   string  `json:"name"`
+	Prefix *string `json:"prefix"`
 }
 
 type progress struct {
@@ -131,6 +138,7 @@ type file struct {
 	Bytes             int      `json:"bytes"`
 	UncompressedBytes int      `json:"uncompressedBytes"`
 	Checksum          checksum `json:"checksum"`
+	Location          *string  `json:"location"`
 }
 
 // files are those of a split export, together.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"csvexport/infra/internal/localaws"
 	"csvexport/infra/internal/stack"
 )
 
@@ -43,14 +44,15 @@ func testAPI(ctx context.Context, opt options, stdout, stderr io.Writer) (err er
 	}
 	parameters := signIn.parameters()
 	maps.Copy(parameters, plenty)
-	return onOwnStack(ctx, opt, stack.Config{Out: stderr, Parameters: parameters}, func(s *stack.Stack) error {
+	datasets, err := deliveringDatasets(opt.root)
+	if err != nil {
+		return err
+	}
+	return onOwnStack(ctx, opt, stack.Config{Out: stderr, Parameters: parameters, Datasets: datasets}, func(s *stack.Stack) error {
 		if err := fillUsers(ctx, opt, s.State.DB(), stderr); err != nil {
 			return err
 		}
 		report := filepath.Join(opt.root, ".local", ".tests", "test-api.ndjson")
-		if err := os.MkdirAll(filepath.Dir(report), 0o755); err != nil {
-			return err
-		}
 		runErr := schemathesis(ctx, opt, s.State, token, report, stdout)
 		var exit *exec.ExitError
 		if runErr != nil && (ctx.Err() != nil || !errors.As(runErr, &exit)) {
@@ -72,6 +74,21 @@ func testAPI(ctx context.Context, opt options, stdout, stderr io.Writer) (err er
 		}
 		return nil
 	})
+}
+
+// deliveringDatasets writes the service's own catalog with a destination behind
+// it, which infra/api/hooks.py knows, and returns the file's path.
+func deliveringDatasets(root string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(root, "internal", "dataset", "default.yaml"))
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(root, ".local", ".tests", "test-api-datasets.yaml")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return "", err
+	}
+	text = fmt.Appendf(text, "\ndestinations:\n  - {name: acme, bucket: %s, role: %q}\n", localaws.DeliveryBucket, localaws.DeliveryRole)
+	return path, os.WriteFile(path, text, 0o600)
 }
 
 // schemathesis runs it to its end. The error is an *exec.ExitError if it found

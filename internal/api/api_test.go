@@ -35,7 +35,7 @@ func newFixture(t *testing.T) fixture {
 		jobs:     store,
 		create:   &api.CreateExport{Jobs: store, Queue: queue.New(cfg, servertest.Queue(t)), Catalog: dataset.Default()},
 		get:      &api.GetExport{Jobs: store},
-		download: &api.DownloadExport{Jobs: store, Bucket: bucket.New(cfg, "files", ""), PresignTTL: time.Minute},
+		download: &api.DownloadExport{Jobs: store, Buckets: bucket.NewBuckets(cfg, "files", ""), PresignTTL: time.Minute},
 	}
 }
 

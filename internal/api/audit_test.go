@@ -48,8 +48,8 @@ func captureAudit(t *testing.T) func() []string {
 // One line tells of each create, download and delete, refused ones among them.
 func TestAudit(t *testing.T) {
 	f, name := newFixture(t), servertest.Bucket(t)
-	f.download.Bucket = bucket.New(servertest.AWS(t), name, "")
-	remove := &api.DeleteExport{Jobs: f.jobs, Bucket: f.download.Bucket, Notices: queue.New(servertest.AWS(t), servertest.Queue(t)), FileTTL: time.Hour}
+	f.download.Buckets = bucket.NewBuckets(servertest.AWS(t), name, "")
+	remove := &api.DeleteExport{Jobs: f.jobs, Buckets: f.download.Buckets, Notices: queue.New(servertest.AWS(t), servertest.Queue(t)), FileTTL: time.Hour}
 	lines := captureAudit(t)
 	as := func(owner string, h http.Handler, method, id, body string) {
 		t.Helper()

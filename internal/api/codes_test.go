@@ -63,7 +63,7 @@ func TestCodes(t *testing.T) {
 	cfg := servertest.AWS(t)
 	store := jobs.New(cfg, servertest.Table(t))
 	create := &CreateExport{Jobs: store, Queue: queue.New(cfg, servertest.Queue(t)), Catalog: dataset.Default()}
-	download := &DownloadExport{Jobs: store, Bucket: bucket.New(cfg, servertest.Bucket(t), ""), PresignTTL: time.Minute}
+	download := &DownloadExport{Jobs: store, Buckets: bucket.NewBuckets(cfg, servertest.Bucket(t), ""), PresignTTL: time.Minute}
 	full := *create
 	full.Quota = jobs.Quota{Active: 1}
 	address, _ := servertest.Busy(t, "TransactionConflict", math.MaxInt64)

@@ -59,6 +59,10 @@ func decodeCreate(body []byte, defaultDataset string) (createRequest, []export.F
 			if message = decodeInto(f.value, &n, "must be a whole number"); message == "" {
 				request.MaxRowsPerFile = &n
 			}
+		case f.name == "destination":
+			var more []export.FieldError
+			request.Destination, more = decodeDestination(f.value)
+			problems = append(problems, more...)
 		case f.name == "fileName":
 			var name string
 			if message = decodeInto(f.value, &name, "must be a string"); message == "" {
@@ -177,6 +181,37 @@ func decodeFormat(value json.RawMessage) (*export.Format, []export.FieldError) {
 		}
 	}
 	return &format, problems
+}
+
+// decodeDestination takes an object with the destination's name, and perhaps a
+// prefix.
+func decodeDestination(value json.RawMessage) (*dataset.GivenDestination, []export.FieldError) {
+	fields, err := object(value)
+	if err != nil {
+		return nil, []export.FieldError{{Field: "destination", Message: "must be an object"}}
+	}
+	given := &dataset.GivenDestination{}
+	members := map[string]*string{"name": &given.Name, "prefix": &given.Prefix}
+	var problems []export.FieldError
+	for i, f := range fields {
+		message := "is not a field of a destination"
+		if member := members[f.name]; member != nil {
+			message = decodeInto(f.value, member, "must be a string")
+		}
+		if repeated(fields, i) {
+			message = "is given twice"
+		}
+		if message != "" {
+			problems = append(problems, export.FieldError{Field: "destination." + f.name, Message: message})
+		}
+	}
+	if !slices.ContainsFunc(fields, func(f field) bool { return f.name == "name" }) {
+		problems = append(problems, export.FieldError{Field: "destination.name", Message: "must be given"})
+	}
+	if len(problems) > 0 {
+		return nil, problems // what is known of it isn't worth a second look
+	}
+	return given, nil
 }
 
 // readBody returns the body of a JSON request; an empty one stands for {}.

@@ -26,7 +26,7 @@ const deleteTimeout = 3 * time.Second
 // it is. The answer is 204 each time.
 type DeleteExport struct {
 	Jobs    *jobs.Store
-	Bucket  *bucket.Bucket
+	Buckets *bucket.Buckets
 	Notices *queue.Queue // see publish.Publisher
 	FileTTL time.Duration
 }
@@ -95,9 +95,10 @@ func (h *DeleteExport) end(ctx context.Context, e export.Export) error {
 func (h *DeleteExport) removeFile(ctx context.Context, e export.Export) {
 	ctx, cancel := context.WithTimeout(ctx, deleteTimeout)
 	defer cancel()
-	err := h.Bucket.Delete(ctx, e.Result.Key)
+	files := h.Buckets.For(e)
+	err := files.Delete(ctx, e.Result.Key)
 	if err == nil && e.Result.Files > 0 {
-		err = h.Bucket.DeleteMany(ctx, e.PartKeys(e.AttemptOf(e.Result.Key), e.Result.Files))
+		err = files.DeleteMany(ctx, e.PartKeys(e.AttemptOf(e.Result.Key), e.Result.Files))
 	}
 	if err != nil {
 		slog.WarnContext(ctx, "file not deleted, left to the sweeper", "exportId", e.ID, "traceparent", e.Traceparent, "error", err)

@@ -10,7 +10,7 @@ import (
 )
 
 // ListDatasets answers GET /datasets with the datasets that the caller may
-// export. The first one of the catalog is what a request means that names none.
+// export, and the destinations that the files may go to. The first one of the catalog is what a request means that names none.
 type ListDatasets struct{ Catalog *dataset.Catalog }
 
 func (h *ListDatasets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -19,10 +19,15 @@ func (h *ListDatasets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (h *ListDatasets) serve(w http.ResponseWriter, r *http.Request) error {
 	answer := struct {
-		Datasets []datasetView `json:"datasets"`
-	}{Datasets: []datasetView{}}
-	for _, d := range h.Catalog.Visible(CallerOf(r).Access) {
+		Datasets     []datasetView           `json:"datasets"`
+		Destinations []listedDestinationView `json:"destinations"`
+	}{Datasets: []datasetView{}, Destinations: []listedDestinationView{}}
+	access := CallerOf(r).Access
+	for _, d := range h.Catalog.Visible(access) {
 		answer.Datasets = append(answer.Datasets, viewDataset(d))
+	}
+	for _, d := range h.Catalog.Destinations(access) {
+		answer.Destinations = append(answer.Destinations, listedDestinationView{Name: d.Name, Description: orNull(d.Description)})
 	}
 	return writeJSON(w, http.StatusOK, answer)
 }
@@ -45,6 +50,12 @@ func (h *GetDataset) serve(w http.ResponseWriter, r *http.Request) error {
 		return export.Errorf(export.Forbidden, "You may not export this dataset.")
 	}
 	return export.Errorf(export.NotFound, "There is no dataset of this name.")
+}
+
+// listedDestinationView is a destination as callers see it: not where it is.
+type listedDestinationView struct {
+	Name        string  `json:"name"`
+	Description *string `json:"description"`
 }
 
 // datasetView is a dataset as callers see it.

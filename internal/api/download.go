@@ -23,7 +23,7 @@ import (
 // its manifest; ?file=N asks for the others.
 type DownloadExport struct {
 	Jobs       *jobs.Store
-	Bucket     *bucket.Bucket
+	Buckets    *bucket.Buckets
 	PresignTTL time.Duration
 }
 
@@ -112,7 +112,11 @@ func decodeDownload(query url.Values, e export.Export) (int, error) {
 // sign makes the answer for a file: that of a redirect has the URL only, so
 // that it needs no look at the manifest.
 func (h *DownloadExport) sign(r *http.Request, e export.Export, number int, now time.Time) (downloadView, error) {
-	ttl := max(min(h.PresignTTL, e.ExpiresAt.Sub(now)), time.Second) // a signature's least
+	files := h.Buckets.For(e)
+	ttl, err := h.signedFor(r, e, now)
+	if err != nil {
+		return downloadView{}, err
+	}
 	answer := downloadView{
 		ExpiresAt: now.Add(ttl).UTC().Truncate(time.Second), FileName: e.FileName(),
 		Bytes: e.Result.Bytes, Rows: e.Result.Rows, Checksum: export.ChecksumOf(e.Result.CRC32),
@@ -121,8 +125,7 @@ func (h *DownloadExport) sign(r *http.Request, e export.Export, number int, now 
 	if number > 0 {
 		key, answer.FileName = e.PartKey(e.AttemptOf(key), number), e.PartName(number)
 	}
-	var err error
-	if answer.URL, err = h.Bucket.PresignGet(r.Context(), key, answer.FileName, ttl); err != nil || e.Result.Files == 0 || !acceptsJSON(r) {
+	if answer.URL, err = files.PresignGet(r.Context(), key, answer.FileName, ttl); err != nil || e.Result.Files == 0 || !acceptsJSON(r) {
 		return answer, err
 	}
 	m, err := h.manifest(r, e)
@@ -137,17 +140,33 @@ func (h *DownloadExport) sign(r *http.Request, e export.Export, number int, now 
 	answer.Files = make([]partView, len(m.Files))
 	for i, f := range m.Files {
 		answer.Files[i] = partView{Number: f.Number, FileName: f.Name, Bytes: f.Bytes, Rows: f.Rows, Checksum: f.Checksum}
-		if answer.Files[i].URL, err = h.Bucket.PresignGet(r.Context(), e.PartKey(e.AttemptOf(e.Result.Key), f.Number), f.Name, ttl); err != nil {
+		if answer.Files[i].URL, err = files.PresignGet(r.Context(), e.PartKey(e.AttemptOf(e.Result.Key), f.Number), f.Name, ttl); err != nil {
 			return answer, err
 		}
 	}
 	return answer, nil
 }
 
+// signedFor is how long a URL of e's file that is signed now is good for: as
+// long as the setting says, the file stays, and the signature holds.
+func (h *DownloadExport) signedFor(r *http.Request, e export.Export, now time.Time) (time.Duration, error) {
+	until, err := h.Buckets.For(e).SignedUntil(r.Context())
+	if err != nil {
+		return 0, &export.Error{Code: export.Unavailable, Message: "The file's storage can't be reached. Please try again.", Err: err}
+	}
+	ttl := h.PresignTTL
+	for _, end := range []time.Time{until, e.ExpiresAt} {
+		if !end.IsZero() {
+			ttl = min(ttl, end.Sub(now))
+		}
+	}
+	return max(ttl, time.Second), nil // a signature's least
+}
+
 // manifest reads the list of a split export's files.
 func (h *DownloadExport) manifest(r *http.Request, e export.Export) (export.Manifest, error) {
 	var m export.Manifest
-	text, err := h.Bucket.Read(r.Context(), e.Result.Key)
+	text, err := h.Buckets.For(e).Read(r.Context(), e.Result.Key)
 	if export.CodeOf(err) == export.NotFound {
 		return m, h.missing(r, e.Result.Key)
 	}
@@ -176,7 +195,7 @@ func (h *DownloadExport) head(w http.ResponseWriter, r *http.Request, e export.E
 		f := m.Files[number-1]
 		key, name, rows, checksum = e.PartKey(e.AttemptOf(key), number), f.Name, f.Rows, f.Checksum
 	}
-	file, err := h.Bucket.Head(r.Context(), key)
+	file, err := h.Buckets.For(e).Head(r.Context(), key)
 	if err != nil {
 		return &export.Error{Code: export.Unavailable, Message: "The file's storage can't be reached. Please try again.", Err: err}
 	}
@@ -198,11 +217,14 @@ func (h *DownloadExport) head(w http.ResponseWriter, r *http.Request, e export.E
 }
 
 // missing is the error for a completed export whose object isn't there: it was
-// deleted just now, or is lost.
+// deleted just now, or by whoever owns the destination, or is lost.
 func (h *DownloadExport) missing(r *http.Request, key string) error {
 	e, err := find(r, h.Jobs)
 	if err == nil {
 		err = downloadable(e, time.Now())
+	}
+	if err == nil && e.Spec.Destination != nil {
+		err = export.Errorf(export.Gone, "The file isn't in the destination %s any more.", e.Spec.Destination.Name)
 	}
 	if err == nil {
 		err = fmt.Errorf("export %s is completed but its file %s is missing", e.ID, key)

@@ -95,7 +95,7 @@ func TestCreateExport_refusesFormats(t *testing.T) {
 
 func TestFileName(t *testing.T) {
 	f, name := newFixture(t), servertest.Bucket(t)
-	f.download.Bucket = bucket.New(servertest.AWS(t), name, "")
+	f.download.Buckets = bucket.NewBuckets(servertest.AWS(t), name, "")
 	for _, test := range []struct{ body, want string }{
 		{`{"format":{"compression":"none"}}`, ".csv"}, // behind the dataset and the time
 		{`{"fileName":"Übersicht (neu).csv.gz"}`, "Übersicht (neu).csv.gz"},

@@ -75,6 +75,14 @@ type requestView struct {
 	FileName *string             `json:"fileName"`
 	// MaxRowsPerFile is null for one file.
 	MaxRowsPerFile *int64 `json:"maxRowsPerFile"`
+	// Destination is null for the service's own bucket.
+	Destination *destinationView `json:"destination"`
+}
+
+// destinationView is where the file goes, as it was asked for.
+type destinationView struct {
+	Name   string  `json:"name"`
+	Prefix *string `json:"prefix"` // null for none
 }
 
 type progressView struct {
@@ -91,6 +99,7 @@ type fileView struct {
 	Bytes             int64           `json:"bytes"`
 	UncompressedBytes int64           `json:"uncompressedBytes"`
 	Checksum          export.Checksum `json:"checksum"`
+	Location          *string         `json:"location"` // s3://BUCKET/KEY in a destination; null for the service's own bucket
 }
 
 // filesView is of the files of a split export, together.
@@ -118,7 +127,7 @@ func view(e export.Export, now time.Time) exportView {
 		v.Order = &e.Snapshot.Order
 	}
 	if e.Result != nil && e.Status.Done() {
-		v.File = &fileView{Name: e.FileName(), Bytes: e.Result.Bytes, UncompressedBytes: e.Result.UncompressedBytes, Checksum: export.ChecksumOf(e.Result.CRC32)}
+		v.File = &fileView{Name: e.FileName(), Bytes: e.Result.Bytes, UncompressedBytes: e.Result.UncompressedBytes, Checksum: export.ChecksumOf(e.Result.CRC32), Location: orNull(e.Location())}
 		if e.Result.Files > 0 {
 			v.Files = &filesView{Count: e.Result.Files, Bytes: e.Result.FileBytes}
 		}
@@ -128,6 +137,9 @@ func view(e export.Export, now time.Time) exportView {
 
 func viewRequest(s export.Spec) requestView {
 	v := requestView{Filters: s.Filters, Columns: s.Columns, Format: s.FormatOrDefault(), FileName: orNull(s.FileName), MaxRowsPerFile: orNull(s.MaxRowsPerFile)}
+	if s.Destination != nil {
+		v.Destination = &destinationView{Name: s.Destination.Name, Prefix: orNull(s.Destination.Prefix)}
+	}
 	if v.Filters == nil {
 		v.Filters = map[string][]string{}
 	}

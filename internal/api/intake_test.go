@@ -252,7 +252,7 @@ func TestDatasets(t *testing.T) {
 		},
 		"limits": map[string]any{"rows": 10.0, "bytes": nil, "ageSeconds": 90.0},
 	}
-	if diff := cmp.Diff(map[string]any{"datasets": []any{one}}, list); diff != "" {
+	if diff := cmp.Diff(map[string]any{"datasets": []any{one}, "destinations": []any{}}, list); diff != "" {
 		t.Errorf("datasets (-want +got):\n%s", diff)
 	}
 	for name, status := range map[string]int{"users": 200, "salaries": 403, "nope": 404} {

@@ -56,8 +56,8 @@ func put(t *testing.T, name string, e export.Export) {
 
 func TestDeleteExport(t *testing.T) {
 	f, name := newFixture(t), servertest.Bucket(t)
-	files := bucket.New(servertest.AWS(t), name, "")
-	h := &api.DeleteExport{Jobs: f.jobs, Bucket: files, Notices: queue.New(servertest.AWS(t), servertest.Queue(t)), FileTTL: time.Hour}
+	files := bucket.NewBuckets(servertest.AWS(t), name, "")
+	h := &api.DeleteExport{Jobs: f.jobs, Buckets: files, Notices: queue.New(servertest.AWS(t), servertest.Queue(t)), FileTTL: time.Hour}
 	want204 := func(t *testing.T, id string) {
 		t.Helper()
 		if w, problem := do(t, h, "anna", http.MethodDelete, id, "", ""); w.Code != http.StatusNoContent || w.Body.Len() > 0 {
@@ -90,7 +90,7 @@ func TestDeleteExport(t *testing.T) {
 			want204(t, e.ID)
 			wantStatus(t, e.ID, "deleted")
 		}
-		if head, err := files.Head(t.Context(), e.Key(1)); err != nil || head.Exists {
+		if head, err := files.For(export.Export{}).Head(t.Context(), e.Key(1)); err != nil || head.Exists {
 			t.Errorf("the file is there: %v (%v)", head.Exists, err)
 		}
 		if w, problem := do(t, f.download, "anna", http.MethodGet, e.ID, "", ""); w.Code != http.StatusGone || problem["code"] != "gone" {
@@ -99,7 +99,7 @@ func TestDeleteExport(t *testing.T) {
 		// Should a worker's late request bring the file back, another DELETE, or the sweeper, removes it.
 		put(t, name, e)
 		want204(t, e.ID)
-		if head, err := files.Head(t.Context(), e.Key(1)); err != nil || head.Exists {
+		if head, err := files.For(export.Export{}).Head(t.Context(), e.Key(1)); err != nil || head.Exists {
 			t.Errorf("the file is there again: %v (%v)", head.Exists, err)
 		}
 	})
@@ -107,7 +107,7 @@ func TestDeleteExport(t *testing.T) {
 		e := f.completed(t, name)
 		silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 		defer silent.Close()
-		h := &api.DeleteExport{Jobs: f.jobs, Bucket: bucket.New(servertest.AWSAt(t, silent.URL), name, ""), FileTTL: time.Hour}
+		h := &api.DeleteExport{Jobs: f.jobs, Buckets: bucket.NewBuckets(servertest.AWSAt(t, silent.URL), name, ""), FileTTL: time.Hour}
 		began := time.Now()
 		defer func() {
 			if took := time.Since(began); took > 8*time.Second {
@@ -166,7 +166,7 @@ func TestDeleteExport(t *testing.T) {
 
 func TestDownloadExport_head(t *testing.T) {
 	f, name := newFixture(t), servertest.Bucket(t)
-	f.download.Bucket = bucket.New(servertest.AWS(t), name, "")
+	f.download.Buckets = bucket.NewBuckets(servertest.AWS(t), name, "")
 	e := f.completed(t, name)
 	w, _ := do(t, f.download, "anna", http.MethodHead, e.ID, "", "")
 	object, err := servertest.S3(t).HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &name, Key: aws.String(e.Key(1))})
@@ -194,11 +194,11 @@ func TestDownloadExport_head(t *testing.T) {
 		}
 	}
 	wantHead(processing["exportId"].(string), http.StatusConflict)
-	if err := f.download.Bucket.Delete(t.Context(), e.Key(1)); err != nil {
+	if err := f.download.Buckets.For(e).Delete(t.Context(), e.Key(1)); err != nil {
 		t.Fatal(err)
 	}
 	wantHead(e.ID, http.StatusInternalServerError) // the record says that it is there
-	f.download.Bucket = bucket.New(servertest.AWSAt(t, "http://127.0.0.1:1"), name, "")
+	f.download.Buckets = bucket.NewBuckets(servertest.AWSAt(t, "http://127.0.0.1:1"), name, "")
 	wantHead(e.ID, http.StatusServiceUnavailable)
 }
 

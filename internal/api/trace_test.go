@@ -83,7 +83,7 @@ func TestTrace_export(t *testing.T) {
 	f := newFixture(t)
 	cfg, queueURL := servertest.AWS(t), servertest.Queue(t)
 	f.create.Queue = queue.New(cfg, queueURL)
-	remove := &api.DeleteExport{Jobs: f.jobs, Bucket: bucket.New(cfg, servertest.Bucket(t), ""), Notices: queue.New(cfg, servertest.Queue(t)), FileTTL: time.Hour}
+	remove := &api.DeleteExport{Jobs: f.jobs, Buckets: bucket.NewBuckets(cfg, servertest.Bucket(t), ""), Notices: queue.New(cfg, servertest.Queue(t)), FileTTL: time.Hour}
 	log := servertest.Log(t)
 	as := func(h http.Handler, method, id, trace string) (string, []map[string]any) {
 		t.Helper()

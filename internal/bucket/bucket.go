@@ -39,6 +39,9 @@ type Bucket struct {
 	client  *s3.Client
 	presign *s3.PresignClient
 	name    string
+
+	destination string                  // the catalog's name; empty for the service's own
+	session     aws.CredentialsProvider // of an assumed role; nil for none
 }
 
 // New returns the named bucket. publicURL is the endpoint that presigned URLs
@@ -88,10 +91,7 @@ func (b *Bucket) Head(ctx context.Context, key string) (Head, error) {
 		if _, ok := errors.AsType[*types.NotFound](err); ok {
 			return Head{}, nil
 		}
-		return Head{}, &export.Error{
-			Code: export.StorageUnavailable, Message: "The file's storage can't be reached.",
-			Err: fmt.Errorf("head %s: %w", key, err),
-		}
+		return Head{}, b.unavailable(fmt.Errorf("head %s: %w", key, err))
 	}
 	return Head{
 		Exists: true, Size: aws.ToInt64(out.ContentLength), Token: out.Metadata[tokenMetadata],
@@ -102,7 +102,7 @@ func (b *Bucket) Head(ctx context.Context, key string) (Head, error) {
 // Ping asks whether the bucket is there and may be read.
 func (b *Bucket) Ping(ctx context.Context) error {
 	_, err := b.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &b.name})
-	return translate(ctx, "ping", err)
+	return b.translate(ctx, "ping", err)
 }
 
 // Delete removes the object under key; a missing one is fine.
@@ -110,7 +110,7 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	_, err := b.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: &key})
-	return translate(ctx, "delete "+key, err)
+	return b.translate(ctx, "delete "+key, err)
 }
 
 // deleteAtOnce is how many keys one DeleteObjects may name (Amazon S3 API
@@ -132,7 +132,7 @@ func (b *Bucket) DeleteMany(ctx context.Context, keys []string) error {
 			err = fmt.Errorf("%d objects not deleted, such as %s: %s %s", len(out.Errors), aws.ToString(first.Key), aws.ToString(first.Code), aws.ToString(first.Message))
 		}
 		if err != nil {
-			return translate(ctx, "delete objects", err)
+			return b.translate(ctx, "delete objects", err)
 		}
 	}
 	return nil
@@ -151,14 +151,14 @@ func (b *Bucket) Read(ctx context.Context, key string) ([]byte, error) {
 		return nil, &export.Error{Code: export.NotFound, Message: "The file isn't there.", Err: err}
 	}
 	if err != nil {
-		return nil, translate(ctx, "get "+key, err)
+		return nil, b.translate(ctx, "get "+key, err)
 	}
 	defer out.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(out.Body, maxRead+1))
 	if err == nil && len(text) > maxRead {
 		err = fmt.Errorf("more than %d bytes", maxRead)
 	}
-	return text, translate(ctx, "get "+key, err)
+	return text, b.translate(ctx, "get "+key, err)
 }
 
 // PresignGet returns a URL that downloads the object under key for ttl, as an
@@ -170,7 +170,7 @@ func (b *Bucket) PresignGet(ctx context.Context, key, fileName string, ttl time.
 		ResponseContentDisposition: aws.String(Attachment(fileName)),
 	}, s3.WithPresignExpires(ttl))
 	if err != nil {
-		return "", translate(ctx, "presign "+key, err)
+		return "", b.translate(ctx, "presign "+key, err)
 	}
 	return req.URL, nil
 }
@@ -212,13 +212,19 @@ func crc32Header(crc uint32) *string {
 
 // translate names an error of S3 in the domain's words. A cancelled context's
 // cause wins over what the cancellation led to.
-func translate(ctx context.Context, doing string, err error) error {
+func (b *Bucket) translate(ctx context.Context, doing string, err error) error {
 	if err == nil {
 		return nil
 	}
 	err = fmt.Errorf("%s: %w", doing, err)
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.DeadlineExceeded) {
 		return fmt.Errorf("%w (%w)", cause, err)
+	}
+	if b.destination != "" {
+		if refused := b.refused(err); refused != nil {
+			return refused
+		}
+		return b.unavailable(err)
 	}
 	if apiErr, ok := errors.AsType[smithy.APIError](err); ok {
 		// The codes: Amazon S3 API Reference, "Error responses".
@@ -231,5 +237,13 @@ func translate(ctx context.Context, doing string, err error) error {
 			return &export.Error{Code: export.StorageRejected, Message: "The file is larger than S3 allows.", Err: err}
 		}
 	}
-	return &export.Error{Code: export.StorageUnavailable, Message: "The file's storage can't be reached.", Err: err}
+	return b.unavailable(err)
+}
+
+func (b *Bucket) unavailable(err error) *export.Error {
+	message := "The file's storage can't be reached."
+	if b.destination != "" {
+		message = fmt.Sprintf("The destination %s can't be reached.", b.destination)
+	}
+	return &export.Error{Code: export.StorageUnavailable, Message: message, Err: err}
 }

@@ -25,7 +25,7 @@ func (b *Bucket) OpenUploads(ctx context.Context, prefix string) ([]OpenUpload, 
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, translate(ctx, "list uploads of "+prefix, err)
+			return nil, b.translate(ctx, "list uploads of "+prefix, err)
 		}
 		for _, u := range page.Uploads {
 			open = append(open, OpenUpload{Key: aws.ToString(u.Key), ID: aws.ToString(u.UploadId)})
@@ -42,7 +42,7 @@ func (b *Bucket) AbortUpload(ctx context.Context, key, id string) error {
 	if _, gone := errors.AsType[*types.NoSuchUpload](err); gone {
 		return nil
 	}
-	return translate(ctx, "abort upload of "+key, err)
+	return b.translate(ctx, "abort upload of "+key, err)
 }
 
 // RemoveAll removes everything that writers may have left: the open uploads of
@@ -74,7 +74,7 @@ func (b *Bucket) list(ctx context.Context, prefix string) (keys []string, err er
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, translate(ctx, "list "+prefix, err)
+			return nil, b.translate(ctx, "list "+prefix, err)
 		}
 		for _, object := range page.Contents {
 			keys = append(keys, aws.ToString(object.Key))

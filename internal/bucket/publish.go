@@ -19,7 +19,7 @@ func (b *Bucket) Publish(ctx context.Context, s Sealed) error {
 	ctx, cancel := context.WithTimeout(ctx, bodyTimeout)
 	defer cancel()
 	if s.UploadID == "" {
-		return translate(ctx, "put "+s.Key, b.put(ctx, s))
+		return b.translate(ctx, "put "+s.Key, b.put(ctx, s))
 	}
 	err := b.complete(ctx, s)
 	if apiErr, ok := errors.AsType[smithy.APIError](err); ok && apiErr.ErrorCode() == "InvalidPart" {
@@ -30,7 +30,7 @@ func (b *Bucket) Publish(ctx context.Context, s Sealed) error {
 			err = b.complete(ctx, s)
 		}
 	}
-	return translate(ctx, "complete upload of "+s.Key, err)
+	return b.translate(ctx, "complete upload of "+s.Key, err)
 }
 
 func (b *Bucket) put(ctx context.Context, s Sealed) error {

@@ -168,7 +168,7 @@ func (u *Upload) create() error {
 		ChecksumType:      types.ChecksumTypeFullObject,
 	})
 	if err != nil {
-		return translate(ctx, "create upload of "+u.object.Key, err)
+		return u.bucket.translate(ctx, "create upload of "+u.object.Key, err)
 	}
 	u.id = *out.UploadId
 	return u.started(u.ctx, u.id)
@@ -188,7 +188,7 @@ func (u *Upload) sendPart(number int32, body []byte, crc uint32) (sentPart, erro
 		ChecksumCRC32:     checksum,
 	}, impatient)
 	if err != nil {
-		return sentPart{}, translate(ctx, fmt.Sprintf("upload part %d of %s", number, u.object.Key), err)
+		return sentPart{}, u.bucket.translate(ctx, fmt.Sprintf("upload part %d of %s", number, u.object.Key), err)
 	}
 	return sentPart{CompletedPart: types.CompletedPart{ETag: out.ETag, PartNumber: &number, ChecksumCRC32: checksum}, size: int64(len(body))}, nil
 }

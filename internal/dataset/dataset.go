@@ -89,8 +89,12 @@ type Selection struct {
 	Limits Limits
 }
 
-// Catalog holds one or more datasets. It doesn't change.
-type Catalog struct{ datasets []Dataset }
+// Catalog holds one or more datasets, and the destinations that files may go
+// to. It doesn't change.
+type Catalog struct {
+	datasets     []Dataset
+	destinations []Destination
+}
 
 // New returns a catalog of datasets that are known to be right; Parse is for
 // those that a person wrote. It panics if there are none, or two of one name.

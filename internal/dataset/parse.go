@@ -29,7 +29,7 @@ func Parse(file string, text []byte) (*Catalog, error) {
 		}
 		return nil, p.err()
 	}
-	top := p.mapping(root, "the catalog", "datasets")
+	top := p.mapping(root, "the catalog", "datasets", "destinations")
 	entries, given := top["datasets"]
 	if !given && len(p.problems) == 0 {
 		p.problem(root, "has no datasets")
@@ -42,6 +42,9 @@ func Parse(file string, text []byte) (*Catalog, error) {
 			}
 			c.datasets = append(c.datasets, d)
 		}
+	}
+	if entries, given := top["destinations"]; given {
+		c.destinations = p.destinations(entries)
 	}
 	if err := p.err(); err != nil {
 		return nil, err
@@ -63,11 +66,7 @@ func (p *catalogParser) dataset(n ast.Node) (d Dataset) {
 			p.problem(n, "the dataset has no %s", needed)
 		}
 	}
-	if v, given := m["name"]; given {
-		if d.Name = p.text(v, "name"); d.Name != "" && !nameForm.MatchString(d.Name) {
-			p.problem(v, "the name %s must be a lower-case letter and then lower-case letters, digits, _ and -, 63 characters at most", quote(d.Name))
-		}
-	}
+	d.Name = p.name(m["name"])
 	d.Description = p.optionalText(m["description"], "description")
 	if v, given := m["relation"]; given {
 		d.Relation = p.relation(v)
@@ -92,6 +91,15 @@ func (p *catalogParser) dataset(n ast.Node) (d Dataset) {
 		d.Limits = p.limits(v)
 	}
 	return d
+}
+
+// name reads what requests call something; empty if it isn't given.
+func (p *catalogParser) name(n ast.Node) string {
+	name := p.optionalText(n, "name")
+	if name != "" && !nameForm.MatchString(name) {
+		p.problem(n, "the name %s must be a lower-case letter and then lower-case letters, digits, _ and -, 63 characters at most", quote(name))
+	}
+	return name
 }
 
 var (

@@ -118,7 +118,7 @@ var problemCases = []struct{ name, text, want string }{
 	{"no datasets", "datasets: []", "f.yaml:1: datasets is an empty list"},
 	{"nothing in it", "datasets:\n", "f.yaml:1: datasets must be a list, not nothing"},
 	{"a text", "users", "f.yaml:1: the catalog must be a mapping, not a text"},
-	{"another key", "dataset: []", `f.yaml:1: the catalog has no key "dataset"; its keys are datasets`},
+	{"another key", "dataset: []", `f.yaml:1: the catalog has no key "dataset"; its keys are datasets, destinations`},
 	{"no YAML", "datasets:\n  - name: [x\n", "f.yaml:2: is no YAML: sequence end token ']' not found"},
 	{"two documents", "datasets: [{name: a, relation: b.c, columns: [d]}]\n---\ndatasets: []\n", "f.yaml:3: a catalog is one YAML document; a second one begins here"},
 	{"an anchor", "datasets:\n  - &a {name: a, relation: b.c, columns: [d]}\n  - *a\n", "f.yaml:2: a dataset must be a mapping, not YAML of the kind anchor, which isn't understood here\n" +

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -18,6 +19,8 @@ type Request struct {
 	FileName *string
 	// MaxRowsPerFile is nil for one file.
 	MaxRowsPerFile *int64
+	// Destination is nil for the service's own bucket.
+	Destination *GivenDestination
 }
 
 // Spec checks a request of a caller with the given rights and returns its
@@ -44,16 +47,18 @@ func (c *Catalog) Spec(r Request, a Access) (export.Spec, error) {
 	if n := r.MaxRowsPerFile; n != nil && (*n < export.MinRowsPerFile || *n > export.MaxRowsPerFile) {
 		problems = append(problems, export.FieldError{Field: "maxRowsPerFile", Message: fmt.Sprintf("must be a whole number from %d to %d", export.MinRowsPerFile, export.MaxRowsPerFile)})
 	}
+	destination, more := c.normalizeDestination(r.Destination)
+	problems = append(problems, more...)
 	if r.MaxRowsPerFile != nil && len(fileName) > maxSplitNameBytes {
 		problems = append(problems, export.FieldError{Field: "fileName", Message: fmt.Sprintf("must have at most %d bytes in UTF-8 where maxRowsPerFile is given: the files' names are longer", maxSplitNameBytes)})
 	}
 	if len(problems) > 0 {
 		return export.Spec{}, invalid(problems)
 	}
-	if err := d.permit(filters, r.Columns, a); err != nil {
+	if err := cmp.Or(d.permit(filters, r.Columns, a), c.permitDestination(destination, a)); err != nil {
 		return export.Spec{}, err
 	}
-	spec := export.Spec{Dataset: d.Name, Filters: filters, Columns: d.columnsFor(columns, a), Format: format, FileName: fileName}
+	spec := export.Spec{Dataset: d.Name, Filters: filters, Columns: d.columnsFor(columns, a), Format: format, FileName: fileName, Destination: destination}
 	if r.MaxRowsPerFile != nil {
 		spec.MaxRowsPerFile = *r.MaxRowsPerFile
 	}
@@ -73,6 +78,9 @@ func (c *Catalog) Renew(s export.Spec, a Access) (export.Spec, error) {
 	}
 	if s.MaxRowsPerFile > 0 {
 		r.MaxRowsPerFile = &s.MaxRowsPerFile
+	}
+	if s.Destination != nil {
+		r.Destination = &GivenDestination{Name: s.Destination.Name, Prefix: s.Destination.Prefix}
 	}
 	for name, values := range s.Filters {
 		g := GivenFilter{Name: name, IsList: len(values) != 1}
@@ -134,7 +142,7 @@ func (d Dataset) columnNames() []string {
 
 // Resolve returns what a spec selects. It was right when it was made, for the
 // dataset's definition of that fingerprint: the error is DatasetChanged when
-// the definition is another now. Who may use which columns, and the limits,
+// the definition, or that of the destination, is another now. Who may use which columns, and the limits,
 // may have changed.
 func (c *Catalog) Resolve(spec export.Spec, fingerprint string) (Selection, error) {
 	d, ok := c.Find(spec.Dataset)
@@ -143,6 +151,9 @@ func (c *Catalog) Resolve(spec export.Spec, fingerprint string) (Selection, erro
 	// still never all rows.
 	if !ok || d.Fingerprint() != fingerprint || scoped != (len(spec.Rows) > 0) {
 		return Selection{}, export.Errorf(export.DatasetChanged, "The dataset's definition changed after the export was requested. Please request it again.")
+	}
+	if spec.Destination != nil && !c.resolvesTo(*spec.Destination) {
+		return Selection{}, export.Errorf(export.DatasetChanged, "The destination %s was defined anew after the export was requested. Please request it again.", spec.Destination.Name)
 	}
 	sel := Selection{
 		Relation: d.Relation, Columns: d.Columns, Key: d.Key, Order: d.Order, Format: spec.FormatOrDefault(), Limits: d.Limits,

@@ -111,10 +111,10 @@ func measure(ctx context.Context, cfg config.Config, opt options) (report, error
 		content = newContent()
 	}
 	s3 := &standIn{content: content}
-	store, files := jobs.New(awsCfg, cfg.TableName), bucket.New(s3.config(awsCfg), "bucket", "")
+	store, files := jobs.New(awsCfg, cfg.TableName), bucket.NewBuckets(s3.config(awsCfg), "bucket", "")
 	engine := &runner.Runner{
-		Jobs: store, Queue: queue.New(awsCfg, cfg.QueueURL), Bucket: files, Source: database, Catalog: dataset.Default(),
-		Publisher:   &publish.Publisher{Jobs: store, Bucket: files, Notices: queue.New(awsCfg, cfg.QueueURL), FileTTL: cfg.FileTTL},
+		Jobs: store, Queue: queue.New(awsCfg, cfg.QueueURL), Buckets: files, Source: database, Catalog: dataset.Default(),
+		Publisher:   &publish.Publisher{Jobs: store, Buckets: files, Notices: queue.New(awsCfg, cfg.QueueURL), FileTTL: cfg.FileTTL},
 		Connections: cfg.Connections, Worker: "enginebench", FileTTL: cfg.FileTTL,
 	}
 	e, err := create(ctx, store)

@@ -62,7 +62,7 @@ type Export struct {
 	CreatedAt   time.Time
 	StartedAt   time.Time // of the first attempt; zero until then
 	CompletedAt time.Time // of the final status; zero until then
-	ExpiresAt   time.Time // when the file is deleted; zero until completed
+	ExpiresAt   time.Time // when the file is deleted; zero until completed, and for one in a destination
 	DueAt       time.Time // when the sweeper looks at it again; zero for never
 }
 
@@ -86,6 +86,8 @@ type Spec struct {
 	// MaxRowsPerFile splits the rows into files of so many rows, but for the
 	// last; 0 makes one file.
 	MaxRowsPerFile int64 `json:"maxRowsPerFile,omitempty"`
+	// Destination is where the file goes; nil for the service's own bucket.
+	Destination *Destination `json:"destination,omitempty"`
 }
 
 // Progress is what the current attempt has done so far.
@@ -116,9 +118,10 @@ func (e Export) Percentage() int {
 }
 
 // StatusAt is e's status for callers: a file whose time is over is expired,
-// also before the sweeper has come by.
+// also before the sweeper has come by. One in a destination stays: it belongs
+// to whoever owns the bucket.
 func (e Export) StatusAt(now time.Time) Status {
-	if e.Status == Completed && !now.Before(e.ExpiresAt) {
+	if e.Status == Completed && !e.ExpiresAt.IsZero() && !now.Before(e.ExpiresAt) {
 		return Expired
 	}
 	return e.Status
@@ -194,9 +197,9 @@ func (e Export) baseName() string {
 	return e.Spec.Dataset + "-" + e.CreatedAt.UTC().Format("20060102T150405Z")
 }
 
-// Key is the object key of the export's attempt:
-// exports/OWNER/ID/ATTEMPT.csv.gz, or .csv for a file that isn't packed, or
-// .json for the manifest of a split export.
+// Key is the object key of the export's attempt: KeyPrefix and ATTEMPT.csv.gz,
+// or .csv for a file that isn't packed, or .json for the manifest of a split
+// export.
 func (e Export) Key(attempt int) string {
 	extension := e.Spec.FormatOrDefault().Extension()
 	if e.Spec.MaxRowsPerFile > 0 {
@@ -206,7 +209,7 @@ func (e Export) Key(attempt int) string {
 }
 
 // PartKey is the object key of file n, from 1, of an attempt at a split
-// export: exports/OWNER/ID/ATTEMPT/00001.csv.gz.
+// export: KeyPrefix and ATTEMPT/00001.csv.gz.
 func (e Export) PartKey(attempt, n int) string {
 	return e.partPrefix(attempt) + fmt.Sprintf("%05d", n) + e.Spec.FormatOrDefault().Extension()
 }
@@ -246,7 +249,12 @@ func (e Export) Keeps(key string) bool {
 	return key == e.Result.Key || e.Result.Files > 0 && strings.HasPrefix(key, e.partPrefix(e.AttemptOf(e.Result.Key)))
 }
 
-// KeyPrefix is what the keys of all of the export's attempts start with.
+// KeyPrefix is what the keys of all of the export's attempts start with, and no
+// other's: exports/OWNER/ID/, and in a destination its own prefix, the
+// request's and ID/.
 func (e Export) KeyPrefix() string {
+	if d := e.Spec.Destination; d != nil {
+		return d.Root + d.Prefix + e.ID + "/"
+	}
 	return "exports/" + e.Owner + "/" + e.ID + "/"
 }

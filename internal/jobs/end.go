@@ -48,7 +48,7 @@ func (s *Store) Cancel(ctx context.Context, e export.Export, now time.Time, file
 // any more.
 func (s *Store) Delete(ctx context.Context, e export.Export, now time.Time) error {
 	return s.update(ctx, "delete export "+e.ID, export.Conflict,
-		s.settled(e, export.Completed, "SET #status = :to, dueAt = :now", values{":to": export.Deleted, ":now": formatTime(now)}))
+		s.settled(e, export.Completed, "SET #status = :to, dueAt = :now, dueShard = :shard", values{":to": export.Deleted, ":now": formatTime(now), ":shard": dueShard}))
 }
 
 // Expire makes a completed export, whose time is over, expired. It stays due

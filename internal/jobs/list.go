@@ -100,7 +100,7 @@ func (s *Store) ownerQuery(q List, now time.Time) *dynamodb.QueryInput {
 	switch q.Status {
 	case "":
 	case export.Completed:
-		filter = append(filter, "#status = :status", "expiresAt > :now")
+		filter = append(filter, "#status = :status", "(attribute_not_exists(expiresAt) OR expiresAt > :now)") // one in a destination has none
 	case export.Expired: // or about to be, see Export.StatusAt
 		filter = append(filter, "(#status = :status OR #status = :completed AND expiresAt <= :now)")
 		v[":completed"] = export.Completed

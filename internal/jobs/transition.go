@@ -121,17 +121,29 @@ func (s *Store) Finalize(ctx context.Context, e export.Export, r export.Result) 
 
 // Complete makes a finalizing export, whose object is known to be there,
 // completed. Its file expires at expiresAt. The sweeper looks at it then, or
-// where there were earlier attempts soon, for what those left; see Clear.
+// where there were earlier attempts soon, for what those left; see Clear. A
+// file in a destination stays, and only its record ends as another's does.
 func (s *Store) Complete(ctx context.Context, e export.Export, now, expiresAt time.Time) error {
 	ttl := expiresAt.Add(export.RecordTTL).Unix()
-	due := expiresAt
-	if e.Attempt > 1 {
-		due = now.Add(export.Lease)
+	set, remove := "SET #status = :to, completedAt = :now, #ttl = :ttl", " REMOVE phase"
+	v := values{":to": export.Completed, ":now": formatTime(now), ":ttl": ttl}
+	stays := e.Spec.Destination != nil
+	if !stays {
+		set += ", expiresAt = :expires"
+		v[":expires"] = formatTime(expiresAt)
+	}
+	switch {
+	case e.Attempt > 1:
+		set += ", dueAt = :due"
+		v[":due"] = formatTime(now.Add(export.Lease))
+	case stays:
+		remove += ", dueShard, dueAt"
+	default:
+		set += ", dueAt = :due"
+		v[":due"] = formatTime(expiresAt)
 	}
 	return s.transact(ctx, "complete export "+e.ID, export.FenceLost,
-		s.job(e, export.Finalizing, "SET #status = :to, completedAt = :now, expiresAt = :expires, dueAt = :due, #ttl = :ttl REMOVE phase", values{
-			":to": export.Completed, ":now": formatTime(now), ":expires": formatTime(expiresAt), ":due": formatTime(due), ":ttl": ttl,
-		}),
+		s.job(e, export.Finalizing, set+remove, v),
 		types.TransactWriteItem{Update: s.run(e, "SET #ttl = :ttl REMOVE lease, worker", values{":ttl": ttl})},
 		s.countActive(e.Owner, -1, now),
 		s.notice(e, export.Completed, now, ttl),

@@ -33,7 +33,10 @@ func dataOf(e export.Export, n export.Notice) data {
 		ExportID: e.ID, Status: n.Status, Dataset: e.Spec.Dataset, CreatedAt: e.CreatedAt.UTC(), CompletedAt: n.At.UTC(),
 	}
 	if n.Status == export.Completed && e.Result != nil {
-		d.Rows, d.Bytes, d.FileName, d.ExpiresAt = &e.Result.Rows, &e.Result.Bytes, new(e.FileName()), &e.ExpiresAt
+		d.Rows, d.Bytes, d.FileName = &e.Result.Rows, &e.Result.Bytes, new(e.FileName())
+		if !e.ExpiresAt.IsZero() { // one in a destination stays
+			d.ExpiresAt = &e.ExpiresAt
+		}
 		if e.Result.Files > 0 {
 			d.Files = &e.Result.Files
 		}

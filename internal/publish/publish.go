@@ -28,7 +28,7 @@ import (
 // Publisher commits finished files.
 type Publisher struct {
 	Jobs    *jobs.Store
-	Bucket  *bucket.Bucket
+	Buckets *bucket.Buckets
 	Notices *queue.Queue  // of exports of whose end somebody may have to be told
 	FileTTL time.Duration // how long a file stays
 }
@@ -50,7 +50,7 @@ func (p *Publisher) Commit(ctx context.Context, e export.Export, r export.Result
 		return err
 	}
 	e.Phase, e.Result = export.Finalizing, &r
-	publishErr := p.Bucket.Publish(ctx, sealed)
+	publishErr := p.Buckets.For(e).Publish(ctx, sealed)
 	// The answer may be lost though the request went through, so only the key itself says what happened. That must be
 	// known even if the worker was called off meanwhile.
 	ctx = context.WithoutCancel(ctx)
@@ -74,16 +74,17 @@ func (p *Publisher) Commit(ctx context.Context, e export.Export, r export.Result
 	return nil
 }
 
-// Part publishes a sealed file of a split export, which nothing names before
+// Part publishes a sealed file of the split export e, which nothing names before
 // the export's own publication. After an error it may be there all the same,
 // and must be removed.
-func (p *Publisher) Part(ctx context.Context, token string, sealed bucket.Sealed) error {
-	publishErr := p.Bucket.Publish(ctx, sealed)
+func (p *Publisher) Part(ctx context.Context, e export.Export, sealed bucket.Sealed) error {
+	files := p.Buckets.For(e)
+	publishErr := files.Publish(ctx, sealed)
 	if publishErr == nil {
 		return nil
 	}
-	head, err := p.Bucket.Head(ctx, sealed.Key) // the answer may be lost
-	if err == nil && head.Exists && head.Size == sealed.Size && head.Token == token {
+	head, err := files.Head(ctx, sealed.Key) // the answer may be lost
+	if err == nil && head.Exists && head.Size == sealed.Size && head.Token == e.Token {
 		return nil
 	}
 	return errors.Join(publishErr, err)
@@ -101,7 +102,7 @@ func (p *Publisher) disown(ctx context.Context, e export.Export, lost error) err
 	if open && now.Result != nil && now.Result.Key == e.Result.Key {
 		return errors.Join(ErrUnresolved, lost)
 	}
-	if err := p.Bucket.Delete(ctx, e.Result.Key); err != nil {
+	if err := p.Buckets.For(e).Delete(ctx, e.Result.Key); err != nil {
 		return errors.Join(ErrUnresolved, err, lost)
 	}
 	return lost
@@ -137,7 +138,7 @@ func (p *Publisher) resume(ctx context.Context, e export.Export, dueAt time.Time
 		return p.complete(ctx, e)
 	}
 	if e.Result.UploadID != "" {
-		if err := p.Bucket.AbortUpload(ctx, e.Result.Key, e.Result.UploadID); err != nil {
+		if err := p.Buckets.For(e).AbortUpload(ctx, e.Result.Key, e.Result.UploadID); err != nil {
 			return err
 		}
 		// It may have been completed between the first look and the abort.
@@ -152,12 +153,12 @@ func (p *Publisher) resume(ctx context.Context, e export.Export, dueAt time.Time
 		return err
 	}
 	// The worker that was given up may have published after the last look, and seen that the record still named its file.
-	return p.Bucket.Delete(ctx, e.Result.Key)
+	return p.Buckets.For(e).Delete(ctx, e.Result.Key)
 }
 
 // there reports whether the recorded file is the object under its key.
 func (p *Publisher) there(ctx context.Context, e export.Export) (bool, error) {
-	head, err := p.Bucket.Head(ctx, e.Result.Key)
+	head, err := p.Buckets.For(e).Head(ctx, e.Result.Key)
 	if err != nil || !head.Exists {
 		return false, err
 	}

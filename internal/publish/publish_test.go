@@ -79,15 +79,15 @@ func newS3Proxy(t *testing.T, f fault) *s3Proxy {
 type fixture struct {
 	*publish.Publisher
 	proxy  *s3Proxy
-	direct *bucket.Bucket // past the proxy
+	direct *bucket.Buckets // past the proxy
 }
 
 func newFixture(t *testing.T, f fault) fixture {
 	t.Helper()
 	proxy, name := newS3Proxy(t, f), servertest.Bucket(t)
-	return fixture{proxy: proxy, direct: bucket.New(servertest.AWS(t), name, ""), Publisher: &publish.Publisher{
+	return fixture{proxy: proxy, direct: bucket.NewBuckets(servertest.AWS(t), name, ""), Publisher: &publish.Publisher{
 		Jobs:    jobs.New(servertest.AWS(t), servertest.Table(t)),
-		Bucket:  bucket.New(servertest.AWSAt(t, proxy.URL), name, ""),
+		Buckets: bucket.NewBuckets(servertest.AWSAt(t, proxy.URL), name, ""),
 		Notices: queue.New(servertest.AWS(t), servertest.Queue(t)),
 		FileTTL: time.Hour,
 	}}
@@ -97,9 +97,15 @@ func newFixture(t *testing.T, f fault) fixture {
 // as far as before its publication.
 func (f fixture) running(t *testing.T, size int) (export.Export, export.Result, bucket.Sealed) {
 	t.Helper()
+	return f.runningFor(t, size, nil)
+}
+
+// runningFor is running, for a destination.
+func (f fixture) runningFor(t *testing.T, size int, to *export.Destination) (export.Export, export.Result, bucket.Sealed) {
+	t.Helper()
 	now := time.Now()
 	e := export.Export{
-		ID: uuid.Must(uuid.NewV7()).String(), Owner: "anonymous", Spec: export.Spec{Dataset: "users"}, Token: "token",
+		ID: uuid.Must(uuid.NewV7()).String(), Owner: "anonymous", Spec: export.Spec{Dataset: "users", Destination: to}, Token: "token",
 		Status: export.Processing, Phase: export.Queued, CreatedAt: now, DueAt: now,
 	}
 	if err := f.Jobs.Create(t.Context(), e); err != nil {
@@ -109,7 +115,7 @@ func (f fixture) running(t *testing.T, size int) (export.Export, export.Result, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := f.Bucket.NewUpload(t.Context(), bucket.Object{Key: e.Key(1), Token: e.Token, ContentType: "application/gzip"},
+	u := f.Buckets.For(e).NewUpload(t.Context(), bucket.Object{Key: e.Key(1), Token: e.Token, ContentType: "application/gzip"},
 		func(context.Context, string) error { return nil })
 	if _, err := u.Write(make([]byte, size)); err != nil {
 		t.Fatal(err)
@@ -131,7 +137,7 @@ func (f fixture) want(t *testing.T, e export.Export, status export.Status, phase
 	if got.Status != status || got.Phase != phase {
 		t.Errorf("status %s, phase %q; want %s, %q", got.Status, got.Phase, status, phase)
 	}
-	head, err := f.direct.Head(t.Context(), e.Key(1))
+	head, err := f.direct.For(e).Head(t.Context(), e.Key(1))
 	if err != nil || head.Exists != object {
 		t.Errorf("object is there: %v (%v), want %v", head.Exists, err, object)
 	}
@@ -257,7 +263,7 @@ func TestPublisher_Commit_lostWhilePublishing(t *testing.T) {
 				f := newFixture(t, none)
 				e, r, sealed := f.running(t, size)
 				f.proxy.published = func() {
-					if err := f.direct.Delete(t.Context(), r.Key); err != nil {
+					if err := f.direct.For(e).Delete(t.Context(), r.Key); err != nil {
 						t.Error(err)
 					}
 				}
@@ -308,7 +314,7 @@ func TestPublisher_Resume_publishedMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.proxy.missed = func() { // the HEAD said that there is no file
-		if err := f.direct.Publish(t.Context(), sealed); err != nil {
+		if err := f.direct.For(e).Publish(t.Context(), sealed); err != nil {
 			t.Error(err)
 		}
 	}
@@ -348,7 +354,7 @@ func TestPublisher_Resume(t *testing.T) {
 					t.Fatal(err)
 				}
 				f.want(t, e, export.Processing, export.Queued, false)
-				if open, err := f.direct.OpenUploads(t.Context(), e.KeyPrefix()); err != nil || len(open) != 0 {
+				if open, err := f.direct.For(e).OpenUploads(t.Context(), e.KeyPrefix()); err != nil || len(open) != 0 {
 					t.Errorf("open uploads %v (%v), want none", open, err)
 				}
 			})
@@ -357,7 +363,7 @@ func TestPublisher_Resume(t *testing.T) {
 	t.Run("another's object is there", func(t *testing.T) {
 		f := newFixture(t, none)
 		e, r, sealed := f.running(t, 100)
-		if err := f.Bucket.Publish(t.Context(), sealed); err != nil {
+		if err := f.Buckets.For(e).Publish(t.Context(), sealed); err != nil {
 			t.Fatal(err)
 		}
 		r.Bytes++
@@ -382,7 +388,7 @@ func (f fixture) wantFired(t *testing.T) {
 // resume takes the export over, past the fault, and resumes its commit.
 func (f fixture) resume(t *testing.T, e export.Export) error {
 	t.Helper()
-	f.Publisher.Bucket = f.direct
+	f.Publisher.Buckets = f.direct
 	taken, err := f.takeOver(t, e)
 	if err != nil {
 		t.Fatal(err)

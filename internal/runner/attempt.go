@@ -26,6 +26,10 @@ func (r *Runner) attempt(ctx context.Context, log *slog.Logger, e export.Export)
 	if err != nil {
 		return export.Result{}, err
 	}
+	// Before any row is read: a destination that can't be written to may have been wrong all along.
+	if err := r.Buckets.For(e).Ready(ctx); err != nil {
+		return export.Result{}, err
+	}
 	r.clearEarlier(ctx, log, e)
 
 	out := r.newOutput(ctx, e, sel, p)
@@ -62,10 +66,11 @@ func (r *Runner) clearEarlier(ctx context.Context, log *slog.Logger, e export.Ex
 	if err := r.Source.EndEarlier(ctx, e.ID, e.Attempt); err != nil {
 		log.WarnContext(ctx, "queries of earlier attempts not ended", "error", err)
 	}
-	open, err := r.Bucket.OpenUploads(ctx, e.KeyPrefix())
+	files := r.Buckets.For(e)
+	open, err := files.OpenUploads(ctx, e.KeyPrefix())
 	for _, u := range open {
 		if attempt := e.AttemptOf(u.Key); attempt > 0 && attempt < e.Attempt {
-			err = errors.Join(err, r.Bucket.AbortUpload(ctx, u.Key, u.ID))
+			err = errors.Join(err, files.AbortUpload(ctx, u.Key, u.ID))
 		}
 	}
 	if err != nil {

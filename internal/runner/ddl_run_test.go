@@ -171,7 +171,7 @@ func (y *yard) check(t *testing.T, f fixture, e export.Export, queries ...string
 	if !slices.ContainsFunc(queries, func(q string) bool { return y.sum(t, q, order) == sum }) {
 		t.Errorf("attempt %d: the file of %d rows and %d bytes is none of %q", e.Attempt, e.Result.Rows, len(file), queries)
 	}
-	if err := f.Bucket.Delete(t.Context(), e.Result.Key); err != nil {
+	if err := f.Buckets.For(e).Delete(t.Context(), e.Result.Key); err != nil {
 		t.Error(err)
 	}
 }
@@ -337,7 +337,7 @@ func (y *yard) wantNothingLeft(t *testing.T, e export.Export, c *change) {
 	if err != nil || len(list.Contents) != 0 {
 		t.Errorf("%d objects are left (%v)", len(list.Contents), err)
 	}
-	if open, err := y.Bucket.OpenUploads(t.Context(), prefix); err != nil || len(open) != 0 {
+	if open, err := y.Buckets.For(e).OpenUploads(t.Context(), prefix); err != nil || len(open) != 0 {
 		t.Errorf("open uploads %v (%v), want none", open, err)
 	}
 	waitFor(t, func() bool { // a session ends a moment after its connection

@@ -39,7 +39,7 @@ func (r *Runner) newOutput(ctx context.Context, e export.Export, sel dataset.Sel
 
 // newUpload begins an upload of the attempt, whose id is recorded.
 func (r *Runner) newUpload(ctx context.Context, e export.Export, key, contentType string) *bucket.Upload {
-	return r.Bucket.NewUpload(ctx, bucket.Object{Key: key, Token: e.Token, ContentType: contentType},
+	return r.Buckets.For(e).NewUpload(ctx, bucket.Object{Key: key, Token: e.Token, ContentType: contentType},
 		func(ctx context.Context, id string) error { return r.Jobs.RecordUpload(ctx, e, id) })
 }
 

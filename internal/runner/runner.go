@@ -48,7 +48,7 @@ var errTimeLimit = &export.Error{
 type Runner struct {
 	Jobs        *jobs.Store
 	Queue       *queue.Queue
-	Bucket      *bucket.Bucket
+	Buckets     *bucket.Buckets
 	Source      *source.Source
 	Catalog     *dataset.Catalog
 	Publisher   *publish.Publisher

@@ -53,10 +53,10 @@ func newFixture(t *testing.T, database string) fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, files := jobs.New(f.cfg, f.table), bucket.New(f.cfg, f.bucket, "")
+	store, files := jobs.New(f.cfg, f.table), bucket.NewBuckets(f.cfg, f.bucket, "")
 	f.Runner = &runner.Runner{
-		Jobs: store, Queue: queue.New(f.cfg, f.queueURL), Bucket: files, Source: src, Catalog: dataset.Default(),
-		Publisher:   &publish.Publisher{Jobs: store, Bucket: files, Notices: queue.New(f.cfg, servertest.Queue(t)), FileTTL: time.Hour},
+		Jobs: store, Queue: queue.New(f.cfg, f.queueURL), Buckets: files, Source: src, Catalog: dataset.Default(),
+		Publisher:   &publish.Publisher{Jobs: store, Buckets: files, Notices: queue.New(f.cfg, servertest.Queue(t)), FileTTL: time.Hour},
 		Connections: 2, Worker: "test", FileTTL: time.Hour,
 	}
 	return f
@@ -151,7 +151,7 @@ func (f fixture) wantNothingLeft(t *testing.T, e export.Export, objects int) {
 	if len(list.Contents) != objects {
 		t.Errorf("%d objects, want %d", len(list.Contents), objects)
 	}
-	open, err := f.Bucket.OpenUploads(t.Context(), e.KeyPrefix())
+	open, err := f.Buckets.For(e).OpenUploads(t.Context(), e.KeyPrefix())
 	if err != nil || len(open) != 0 {
 		t.Errorf("open uploads %v (%v), want none", open, err)
 	}
@@ -331,7 +331,7 @@ func TestRunner_clearsEarlierAttempt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := f.Bucket.NewUpload(t.Context(), bucket.Object{Key: dead.Key(1), Token: e.Token},
+	u := f.Buckets.For(e).NewUpload(t.Context(), bucket.Object{Key: dead.Key(1), Token: e.Token},
 		func(context.Context, string) error { return nil })
 	if _, err := u.Write(make([]byte, 2*bucket.MinPartSize)); err != nil {
 		t.Fatal(err)

@@ -124,7 +124,7 @@ func (s *splitFiles) finish() error {
 	if err != nil {
 		return err
 	}
-	if err := s.runner.Publisher.Part(s.ctx, s.export.Token, sealed); err != nil {
+	if err := s.runner.Publisher.Part(s.ctx, s.export, sealed); err != nil {
 		return err
 	}
 	number := len(s.files) + 1
@@ -194,7 +194,7 @@ func (s *splitFiles) abort(ctx context.Context) error {
 	}
 	// One more than is known to be there: its answer may be what was lost.
 	number := min(len(s.files)+1, export.MaxFiles)
-	return errors.Join(err, s.runner.Bucket.DeleteMany(ctx, s.export.PartKeys(s.export.Attempt, number)))
+	return errors.Join(err, s.runner.Buckets.For(s.export).DeleteMany(ctx, s.export.PartKeys(s.export.Attempt, number)))
 }
 
 // lengthSize is how many bytes a row's length takes before it.

@@ -213,7 +213,7 @@ func TestRunner_splitLosesClaim(t *testing.T) {
 	stopped := f.start(t, &background, e.ID)
 	first := e.KeyPrefix() + "1/00001.csv.gz"
 	waitFor(t, func() bool {
-		head, err := f.Bucket.Head(t.Context(), first)
+		head, err := f.Buckets.For(e).Head(t.Context(), first)
 		return err == nil && head.Exists
 	})
 	if err := f.Jobs.Cancel(t.Context(), f.get(t, e.ID), time.Now(), time.Hour); err != nil {
@@ -234,16 +234,16 @@ func TestRunner_splitManifestLate(t *testing.T) {
 	f := newFixture(t, url)
 	var refuse atomic.Bool
 	refuse.Store(true)
-	files := bucket.New(servertest.AWSAt(t, refusing(t, func(r *http.Request) bool {
+	files := bucket.NewBuckets(servertest.AWSAt(t, refusing(t, func(r *http.Request) bool {
 		return refuse.Load() && r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, ".json")
 	})), f.bucket, "")
-	f.Bucket, f.Publisher.Bucket = files, files
+	f.Buckets, f.Publisher.Buckets = files, files
 	e := f.run(t, f.createSplit(t, 100, nil).ID)
 	if e.Status != export.Processing || e.Attempt != 1 {
 		t.Fatalf("export %+v", e)
 	}
 	for _, key := range e.PartKeys(1, 3) {
-		if head, err := f.Bucket.Head(t.Context(), key); err != nil || !head.Exists {
+		if head, err := f.Buckets.For(e).Head(t.Context(), key); err != nil || !head.Exists {
 			t.Errorf("%s is there: %v (%v)", key, head.Exists, err)
 		}
 	}

@@ -133,6 +133,14 @@ func Bucket(t testing.TB) string {
 	return name
 }
 
+// Roles for the stand-in of STS: one that may be assumed with ExternalID, and
+// one of another account, which trusts nobody here.
+const (
+	ExternalID  = "ours"
+	Role        = "arn:aws:iam::000000000000:role/external-id/" + ExternalID + "/delivery"
+	ForeignRole = "arn:aws:iam::111122223333:role/delivery"
+)
+
 // S3 returns a client to look at buckets with.
 func S3(t testing.TB) *s3.Client {
 	t.Helper()

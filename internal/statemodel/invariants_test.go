@@ -136,7 +136,7 @@ func (w *world) tellAll() {
 // sweepAll sweeps once.
 func (w *world) sweepAll() {
 	w.at("sweep", func(ctx context.Context, a *actor) {
-		s := &sweeper.Sweeper{Jobs: a.jobs, Queue: a.queue, Bucket: a.bucket, Publisher: a.publish, Worker: a.name}
+		s := &sweeper.Sweeper{Jobs: a.jobs, Queue: a.queue, Buckets: a.bucket, Publisher: a.publish, Worker: a.name}
 		if err := s.Sweep(ctx); err != nil {
 			w.fail("sweep: %v", err)
 		}

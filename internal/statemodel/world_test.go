@@ -107,7 +107,7 @@ type actor struct {
 	name    string
 	gate    *gate
 	jobs    *jobs.Store
-	bucket  *bucket.Bucket
+	bucket  *bucket.Buckets
 	queue   *queue.Queue
 	publish *publish.Publisher
 	notify  *notify.Notifier
@@ -128,9 +128,9 @@ func (w *world) newActor(name string) *actor {
 		Region: "us-east-1", BaseEndpoint: aws.String("http://services"), HTTPClient: a.gate, RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider("a", "b", ""),
 	}
-	a.jobs, a.bucket, a.queue = jobs.New(cfg, "table"), bucket.New(cfg, "bucket", ""), queue.New(cfg, "http://services/queue")
+	a.jobs, a.bucket, a.queue = jobs.New(cfg, "table"), bucket.NewBuckets(cfg, "bucket", ""), queue.New(cfg, "http://services/queue")
 	notices := queue.New(cfg, "http://services"+noticesQueue)
-	a.publish = &publish.Publisher{Jobs: a.jobs, Bucket: a.bucket, Notices: notices, FileTTL: fileTTL}
+	a.publish = &publish.Publisher{Jobs: a.jobs, Buckets: a.bucket, Notices: notices, FileTTL: fileTTL}
 	a.notify = &notify.Notifier{Jobs: a.jobs, Queue: notices, Receivers: notify.Receivers{
 		Bus: eventbus.New(cfg, "bus"), Sender: webhook.NewSenderOver(webhook.Any, a.gate), URLs: []string{receiver},
 		Secrets: func(context.Context) (webhook.Secrets, error) { return webhook.ParseSecrets(webhook.NewSecret()) },
@@ -237,7 +237,7 @@ func (w *world) attempt(ctx context.Context, a *actor, e export.Export, did func
 		return err
 	}
 	did("record its upload")
-	upload := a.bucket.NewUpload(ctx, bucket.Object{Key: e.Key(e.Attempt), Token: e.Token}, func(context.Context, string) error { return nil })
+	upload := a.bucket.For(e).NewUpload(ctx, bucket.Object{Key: e.Key(e.Attempt), Token: e.Token}, func(context.Context, string) error { return nil })
 	if _, err := upload.Write([]byte(content)); err != nil {
 		return err
 	}
@@ -284,7 +284,7 @@ func (w *world) remove(a *actor, id string) func(ctx context.Context) {
 			}
 		case export.Completed:
 			if a.jobs.Delete(ctx, e, time.Now()) == nil {
-				_ = a.bucket.Delete(ctx, e.Result.Key)
+				_ = a.bucket.For(e).Delete(ctx, e.Result.Key)
 			}
 		default:
 		}
@@ -298,7 +298,7 @@ func (w *world) tell(a *actor, id string) func(ctx context.Context) {
 
 func (w *world) sweep(a *actor, id string) func(ctx context.Context) {
 	return func(ctx context.Context) {
-		s := &sweeper.Sweeper{Jobs: a.jobs, Queue: a.queue, Bucket: a.bucket, Publisher: a.publish, Worker: a.name}
+		s := &sweeper.Sweeper{Jobs: a.jobs, Queue: a.queue, Buckets: a.bucket, Publisher: a.publish, Worker: a.name}
 		_ = s.Repair(ctx, id) // the next sweep comes
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -38,13 +39,15 @@ const (
 	atOnce = 8
 )
 
-// Sweeper repairs exports. All fields are required.
+// Sweeper repairs exports. All exported fields are required.
 type Sweeper struct {
 	Jobs      *jobs.Store
 	Queue     *queue.Queue
-	Bucket    *bucket.Bucket
+	Buckets   *bucket.Buckets
 	Publisher *publish.Publisher
 	Worker    string // who this is, for the record
+
+	inDestinations atomic.Int32 // repairs at work there
 }
 
 // Sweep looks at every export, every notice of an export's end and every owner's
@@ -136,11 +139,11 @@ func (s *Sweeper) Repair(ctx context.Context, id string) error {
 		e.Status = export.Expired
 		return s.clear(ctx, log, e, now)
 	case e.Status.Done():
-		return s.clear(ctx, log, e, now)
+		return s.away(ctx, e, func(bounded context.Context) error { return s.clear(bounded, log, e, now) })
 	case jobs.Claimable(e, now):
 		return s.restart(ctx, log, e, now)
 	case e.Phase == export.Finalizing && e.LeaseUntil.Before(now):
-		return s.resume(ctx, e, now)
+		return s.away(ctx, e, func(bounded context.Context) error { return s.resume(bounded, e, now) })
 	default:
 		return nil // its worker is alive
 	}
@@ -187,7 +190,10 @@ func (s *Sweeper) restart(ctx context.Context, log *slog.Logger, e export.Export
 // file but a completed one's own. It does so once soon after the end, and once
 // more when no request of a lost worker can be under way any more.
 func (s *Sweeper) clear(ctx context.Context, log *slog.Logger, e export.Export, now time.Time) error {
-	uploads, err := s.Bucket.RemoveAll(ctx, e.KeyPrefix(), e.Keeps)
+	uploads, err := s.Buckets.For(e).RemoveAll(ctx, e.KeyPrefix(), e.Keeps)
+	if blames(ctx, log, e, err) {
+		return ignore(s.Jobs.Clear(context.WithoutCancel(ctx), e, afterVain(e, now)), export.Conflict)
+	}
 	if err != nil {
 		return err
 	}
@@ -223,6 +229,9 @@ func (s *Sweeper) resume(ctx context.Context, e export.Export, now time.Time) er
 	log.InfoContext(ctx, "commit resumed")
 	metrics.Emit(ctx, log.With("repair", "commit resumed"), metrics.Count(metrics.Repairs))
 	if err := ignore(s.Publisher.Resume(ctx, e, now), export.FenceLost); err != nil {
+		if blames(ctx, log, e, err) {
+			return nil
+		}
 		return err
 	}
 	if e, err = s.Jobs.Get(ctx, e.ID); err != nil || !jobs.Claimable(e, now) {

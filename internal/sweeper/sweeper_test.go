@@ -28,10 +28,10 @@ type fixture struct {
 func newFixture(t *testing.T) fixture {
 	t.Helper()
 	cfg, url, notices := servertest.AWS(t), servertest.Queue(t), servertest.Queue(t)
-	store, files := jobs.New(cfg, servertest.Table(t)), bucket.New(cfg, servertest.Bucket(t), "")
+	store, files := jobs.New(cfg, servertest.Table(t)), bucket.NewBuckets(cfg, servertest.Bucket(t), "")
 	return fixture{queueURL: url, noticesURL: notices, Sweeper: &sweeper.Sweeper{
-		Jobs: store, Queue: queue.New(cfg, url), Bucket: files, Worker: "sweeper",
-		Publisher: &publish.Publisher{Jobs: store, Bucket: files, Notices: queue.New(cfg, notices), FileTTL: time.Hour},
+		Jobs: store, Queue: queue.New(cfg, url), Buckets: files, Worker: "sweeper",
+		Publisher: &publish.Publisher{Jobs: store, Buckets: files, Notices: queue.New(cfg, notices), FileTTL: time.Hour},
 	}}
 }
 
@@ -118,7 +118,7 @@ func (f fixture) wantSent(t *testing.T, want ...string) {
 // upload puts a running export's file where it belongs, short of publishing.
 func (f fixture) upload(t *testing.T, e export.Export) (export.Result, bucket.Sealed) {
 	t.Helper()
-	u := f.Bucket.NewUpload(t.Context(), bucket.Object{Key: e.Key(e.Attempt), Token: e.Token}, func(context.Context, string) error { return nil })
+	u := f.Buckets.For(e).NewUpload(t.Context(), bucket.Object{Key: e.Key(e.Attempt), Token: e.Token}, func(context.Context, string) error { return nil })
 	if _, err := u.Write([]byte("file")); err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestSweeper_finalizing(t *testing.T) {
 				t.Fatal(err)
 			}
 			if test.published {
-				if err := f.Bucket.Publish(t.Context(), sealed); err != nil {
+				if err := f.Buckets.For(e).Publish(t.Context(), sealed); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -215,7 +215,7 @@ func TestSweeper_expires(t *testing.T) {
 		r, sealed := f.upload(t, e)
 		for _, err := range []error{
 			f.Jobs.Finalize(t.Context(), e, r),
-			f.Bucket.Publish(t.Context(), sealed),
+			f.Buckets.For(e).Publish(t.Context(), sealed),
 			f.Jobs.Complete(t.Context(), e, now.Add(-time.Hour), expires),
 		} {
 			if err != nil {
@@ -239,7 +239,7 @@ func TestSweeper_expires(t *testing.T) {
 		if got.Status != want.status {
 			t.Errorf("status %s, want %s", got.Status, want.status)
 		}
-		if head, err := f.Bucket.Head(t.Context(), got.Result.Key); err != nil || head.Exists != want.file {
+		if head, err := f.Buckets.For(got).Head(t.Context(), got.Result.Key); err != nil || head.Exists != want.file {
 			t.Errorf("%s export's file is there: %v (%v), want %v", want.status, head.Exists, err, want.file)
 		}
 	}
@@ -288,10 +288,10 @@ func TestSweeper_cancelled(t *testing.T) {
 func (f fixture) leave(t *testing.T, e export.Export) {
 	t.Helper()
 	_, sealed := f.upload(t, e)
-	if err := f.Bucket.Publish(t.Context(), sealed); err != nil {
+	if err := f.Buckets.For(e).Publish(t.Context(), sealed); err != nil {
 		t.Fatal(err)
 	}
-	u := f.Bucket.NewUpload(t.Context(), bucket.Object{Key: e.Key(e.Attempt), Token: e.Token}, func(context.Context, string) error { return nil })
+	u := f.Buckets.For(e).NewUpload(t.Context(), bucket.Object{Key: e.Key(e.Attempt), Token: e.Token}, func(context.Context, string) error { return nil })
 	if _, err := u.Write(make([]byte, bucket.MinPartSize+1)); err != nil {
 		t.Fatal(err)
 	}
@@ -306,11 +306,11 @@ func (f fixture) wantLeft(t *testing.T, e export.Export, files []string, uploads
 	t.Helper()
 	for attempt := range e.Attempt {
 		key := e.Key(attempt + 1)
-		if head, err := f.Bucket.Head(t.Context(), key); err != nil || head.Exists != slices.Contains(files, key) {
+		if head, err := f.Buckets.For(e).Head(t.Context(), key); err != nil || head.Exists != slices.Contains(files, key) {
 			t.Errorf("%s is there: %v (%v)", key, head.Exists, err)
 		}
 	}
-	if open, err := f.Bucket.OpenUploads(t.Context(), e.KeyPrefix()); err != nil || len(open) != uploads {
+	if open, err := f.Buckets.For(e).OpenUploads(t.Context(), e.KeyPrefix()); err != nil || len(open) != uploads {
 		t.Errorf("open uploads %v (%v), want %d", open, err, uploads)
 	}
 }
@@ -364,12 +364,12 @@ func TestSweeper_expiresLater(t *testing.T) {
 	if err := f.Jobs.Complete(t.Context(), e, old, old.Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	files := f.Bucket
-	f.Bucket = bucket.New(servertest.AWSAt(t, "http://127.0.0.1:1"), "b", "")
+	files := f.Buckets
+	f.Buckets = bucket.NewBuckets(servertest.AWSAt(t, "http://127.0.0.1:1"), "b", "")
 	if err := f.Sweep(t.Context()); err == nil {
 		t.Error("no error though S3 is away")
 	}
-	f.Bucket = files
+	f.Buckets = files
 	f.sweep(t)
 	f.wantLeft(t, e, nil, 0)
 }
@@ -383,7 +383,7 @@ func TestSweeper_goesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	waiting := f.create(t, old)
-	f.Publisher.Bucket = bucket.New(servertest.AWSAt(t, "http://127.0.0.1:1"), "b", "")
+	f.Publisher.Buckets = bucket.NewBuckets(servertest.AWSAt(t, "http://127.0.0.1:1"), "b", "")
 	if err := f.Sweep(t.Context()); err == nil {
 		t.Error("no error for the export that could not be repaired")
 	}

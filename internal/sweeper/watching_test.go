@@ -20,7 +20,7 @@ func TestSweeper_metrics(t *testing.T) {
 			t.Fatal(err)
 		}
 		if published {
-			if err := f.Bucket.Publish(t.Context(), sealed); err != nil {
+			if err := f.Buckets.For(e).Publish(t.Context(), sealed); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -21,12 +21,12 @@ func Sweeper(ctx context.Context, cfg config.Config, function string) (*sweeper.
 	if err != nil {
 		return nil, err
 	}
-	store, files := jobs.New(aws, cfg.TableName), bucket.New(aws, cfg.BucketName, cfg.S3PublicURL)
+	store, files := jobs.New(aws, cfg.TableName), bucket.NewBuckets(aws, cfg.BucketName, cfg.S3PublicURL)
 	return &sweeper.Sweeper{
 		Jobs:      store,
 		Queue:     queue.New(aws, cfg.QueueURL),
-		Bucket:    files,
-		Publisher: &publish.Publisher{Jobs: store, Bucket: files, Notices: queue.New(aws, cfg.NotifyQueueURL), FileTTL: cfg.FileTTL},
+		Buckets:   files,
+		Publisher: &publish.Publisher{Jobs: store, Buckets: files, Notices: queue.New(aws, cfg.NotifyQueueURL), FileTTL: cfg.FileTTL},
 		Worker:    function + " " + uuid.NewString(),
 	}, nil
 }

@@ -115,7 +115,7 @@ func everyFailure(v *visit) {
 	var list []string
 	for i, code := range codes {
 		list = append(list, fmt.Sprintf(`{"exportId":"019abcde-1234-7000-8000-0000000000%02d","status":"failed","phase":null,"done":true,"dataset":"users",
-			"request":{"filters":{},"columns":null,"format":{"delimiter":",","quote":"\"","null":"","header":true,"bom":false,"lineEnding":"lf","formulaGuard":false,"compression":"gzip"},"fileName":null,"maxRowsPerFile":null},
+			"request":{"filters":{},"columns":null,"format":{"delimiter":",","quote":"\"","null":"","header":true,"bom":false,"lineEnding":"lf","formulaGuard":false,"compression":"gzip"},"fileName":null,"maxRowsPerFile":null,"destination":null},
 			"progress":{"totalRows":null,"processedRows":0,"percentage":0,"rowsPerSecond":0,"secondsLeft":null},"queuePosition":null,"error":"The words for %[2]s.","errorCode":%[2]q,
 			"file":null,"files":null,"consistency":null,"order":null,"attempts":1,"createdAt":"2026-11-23T20:15:%02[1]d.000Z","startedAt":null,"completedAt":"2026-11-23T20:16:00.000Z","expiresAt":null}`, i, code))
 	}

@@ -41,7 +41,8 @@ func (c Check) Violations(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := readFiles(ctx, c.State)
+	exports := slices.DeleteFunc(items.exports(), func(e Export) bool { return !c.wants(e.ID) })
+	files, err := readFiles(ctx, c.State, exports)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +50,6 @@ func (c Check) Violations(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	exports := slices.DeleteFunc(items.exports(), func(e Export) bool { return !c.wants(e.ID) })
 	found := &violations{}
 	for _, id := range c.Exports {
 		if !slices.ContainsFunc(exports, func(e Export) bool { return e.ID == id }) {
@@ -85,9 +85,9 @@ func (c Check) checkContent(ctx context.Context, v *violations, e Export, files 
 		}
 	}
 	if e.split() {
-		return checkSplitContent(ctx, v, c.State, e, e.parts(files.objects), want)
+		return checkSplitContent(ctx, v, c.State, e, files, want)
 	}
-	return checkContent(ctx, v, c.State, e, want)
+	return checkContent(ctx, v, c.State, e, files, want)
 }
 
 func (c Check) wants(id string) bool { return c.Exports == nil || slices.Contains(c.Exports, id) }
@@ -180,9 +180,12 @@ func (c Check) checkLeft(v *violations, exports []Export, files files, sessions 
 	for _, e := range exports {
 		byID[e.ID] = e
 	}
-	for key := range files.objects {
+	for key, o := range files.objects {
 		id := exportOf(key)
 		e, known := byID[id]
+		if known && c.wants(id) {
+			checkPlace(v, e, key, o.bucket, c.State)
+		}
 		switch {
 		case !c.wants(id):
 		case !known:
@@ -205,15 +208,6 @@ func (c Check) checkLeft(v *violations, exports []Export, files files, sessions 
 			v.add("a session %q is %s in the database: %s", s.Name, s.State, s.Query)
 		}
 	}
-}
-
-// exportOf is the id in an object's key: exports/OWNER/ID/ATTEMPT.csv.gz, or
-// that of a file of a split export.
-func exportOf(key string) string {
-	if parts := strings.Split(key, "/"); len(parts) == 4 || len(parts) == 5 {
-		return parts[2]
-	}
-	return ""
 }
 
 // checkQuotas compares each owner's number of active exports with the exports.

@@ -28,9 +28,6 @@ func (e Export) names(key string) bool {
 
 func (e Export) folder() string { return strings.TrimSuffix(e.Result.Key, ".json") + "/" }
 
-// isPart reports whether key is that of a file of a split export.
-func isPart(key string) bool { return strings.Count(key, "/") == 4 }
-
 // parts are the keys of e's files that are there, in their order.
 func (e Export) parts(objects map[string]object) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(objects)), func(key string) bool { return !strings.HasPrefix(key, e.folder()) })
@@ -59,11 +56,11 @@ func checkParts(v *violations, e Export, objects map[string]object) {
 
 // checkSplitContent compares the rows of all files, behind one header, with
 // what they must be. Each file must be one gzip member with the same header.
-func checkSplitContent(ctx context.Context, v *violations, state stack.State, e Export, keys []string, want *Content) error {
+func checkSplitContent(ctx context.Context, v *violations, state stack.State, e Export, files files, want *Content) error {
 	sum, total := sha256.New(), int64(0)
 	var header []byte
-	for _, key := range keys {
-		packed, err := readObject(ctx, state, key)
+	for _, key := range e.parts(files.objects) {
+		packed, err := readObject(ctx, state, files.objects[key].bucket, key)
 		if err != nil {
 			v.add("object %s can't be read: %v", key, err)
 			return nil

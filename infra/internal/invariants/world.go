@@ -23,8 +23,9 @@ import (
 )
 
 type object struct {
-	size  int64
-	token string
+	bucket string
+	size   int64
+	token  string
 }
 
 type files struct {
@@ -32,41 +33,50 @@ type files struct {
 	uploads []string          // keys
 }
 
-// readFiles lists the bucket.
-func readFiles(ctx context.Context, state stack.State) (files, error) {
-	client := state.Endpoints.S3Client()
+// readFiles lists the stack's bucket, and what the exports have elsewhere.
+func readFiles(ctx context.Context, state stack.State, exports []Export) (files, error) {
 	found := files{objects: map[string]object{}}
-	pages := s3.NewListObjectsV2Paginator(client, &s3.ListObjectsV2Input{Bucket: &state.Bucket, Prefix: aws.String("exports/")})
+	if err := readBucket(ctx, state, state.Bucket, "exports/", &found); err != nil {
+		return files{}, err
+	}
+	err := readDestinations(ctx, state, exports, &found)
+	return found, err
+}
+
+// readBucket adds the objects and uploads of a bucket whose keys begin with prefix.
+func readBucket(ctx context.Context, state stack.State, bucket, prefix string, found *files) error {
+	client := state.Endpoints.S3Client()
+	pages := s3.NewListObjectsV2Paginator(client, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: &prefix})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return files{}, err
+			return err
 		}
 		for _, o := range page.Contents {
-			head, err := client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &state.Bucket, Key: o.Key})
+			head, err := client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: o.Key})
 			if err != nil { // deleted meanwhile
 				continue
 			}
-			found.objects[*o.Key] = object{size: aws.ToInt64(head.ContentLength), token: head.Metadata["export-token"]}
+			found.objects[*o.Key] = object{bucket: bucket, size: aws.ToInt64(head.ContentLength), token: head.Metadata["export-token"]}
 		}
 	}
-	uploads := s3.NewListMultipartUploadsPaginator(client, &s3.ListMultipartUploadsInput{Bucket: &state.Bucket})
+	uploads := s3.NewListMultipartUploadsPaginator(client, &s3.ListMultipartUploadsInput{Bucket: &bucket, Prefix: &prefix})
 	for uploads.HasMorePages() {
 		page, err := uploads.NextPage(ctx)
 		if err != nil {
-			return files{}, err
+			return err
 		}
 		for _, u := range page.Uploads {
 			found.uploads = append(found.uploads, *u.Key)
 		}
 	}
-	return found, nil
+	return nil
 }
 
 // checkContent unpacks a file, which must be one gzip member, and compares it
 // with its record and, where want isn't nil, with what it must hold.
-func checkContent(ctx context.Context, v *violations, state stack.State, e Export, want *Content) error {
-	packed, err := readObject(ctx, state, e.Result.Key)
+func checkContent(ctx context.Context, v *violations, state stack.State, e Export, files files, want *Content) error {
+	packed, err := readObject(ctx, state, files.objects[e.Result.Key].bucket, e.Result.Key)
 	if err != nil {
 		v.add("object %s can't be read: %v", e.Result.Key, err)
 		return nil
@@ -91,8 +101,8 @@ func checkContent(ctx context.Context, v *violations, state stack.State, e Expor
 	return nil
 }
 
-func readObject(ctx context.Context, state stack.State, key string) ([]byte, error) {
-	out, err := state.Endpoints.S3Client().GetObject(ctx, &s3.GetObjectInput{Bucket: &state.Bucket, Key: &key})
+func readObject(ctx context.Context, state stack.State, bucket, key string) ([]byte, error) {
+	out, err := state.Endpoints.S3Client().GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})
 	if err != nil {
 		return nil, err
 	}

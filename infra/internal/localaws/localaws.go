@@ -29,12 +29,20 @@ const (
 	SecretKey = "test"
 )
 
+// DeliveryBucket is a bucket that isn't the service's, and DeliveryRole a role
+// that may write there: for destinations of a catalog.
+const (
+	DeliveryBucket = "delivery"
+	DeliveryRole   = "arn:aws:iam::" + AccountID + ":role/delivery"
+)
+
 // Endpoints are the base URLs of the stand-ins.
 type Endpoints struct {
 	S3       string `json:"s3"`
 	SQS      string `json:"sqs"`
 	DynamoDB string `json:"dynamodb"`
-	Events   string `json:"events"`           // EventBridge
+	Events   string `json:"events"` // EventBridge
+	STS      string `json:"sts"`
 	Lambda   string `json:"lambda,omitempty"` // Invoke API; empty where no functions run
 }
 
@@ -98,6 +106,7 @@ func (e Endpoints) Environment() map[string]string {
 		"AWS_ENDPOINT_URL_SQS":         e.SQS,
 		"AWS_ENDPOINT_URL_DYNAMODB":    e.DynamoDB,
 		"AWS_ENDPOINT_URL_EVENTBRIDGE": e.Events,
+		"AWS_ENDPOINT_URL_STS":         e.STS,
 		"AWS_EC2_METADATA_DISABLED":    "true",
 		"AWS_CONFIG_FILE":              "/dev/null",
 		"AWS_SHARED_CREDENTIALS_FILE":  "/dev/null",

@@ -29,7 +29,7 @@ const (
 	stopTimeout = 10 * time.Second
 )
 
-// Credentials of the one account; request signatures are checked against them.
+// Credentials of the one account, beside which roles are assumed; request signatures are checked against them.
 type Credentials struct{ AccessKey, SecretKey, Region string }
 
 // Config says where it lives.
@@ -109,6 +109,7 @@ func Serve(ctx context.Context, args []string) error {
 	const connections = 1024
 	err = embedgw.RunVersityGW(ctx, backend, &embedgw.Config{
 		RootUserAccess: args[2], RootUserSecret: args[3], Region: args[4],
+		IAMService:     newAccounts(Credentials{AccessKey: args[2], SecretKey: args[3]}),
 		Ports:          []string{loopback.Host + ":" + port},
 		MaxConnections: connections, MaxRequests: connections, MultipartMaxParts: 10_000,
 		KeepAlive: true, Quiet: true, HealthPath: healthPath,

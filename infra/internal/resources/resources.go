@@ -46,12 +46,16 @@ func Create(ctx context.Context, endpoints localaws.Endpoints, stack *template.S
 			}
 		}
 	}
-	buckets := endpoints.S3Client()
+	names := []string{localaws.DeliveryBucket} // which no template declares: it is somebody else's
 	for _, b := range stack.Buckets {
-		_, err := buckets.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &b.Name})
+		names = append(names, b.Name)
+	}
+	buckets := endpoints.S3Client()
+	for _, name := range names {
+		_, err := buckets.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &name})
 		var owned *s3types.BucketAlreadyOwnedByYou
 		if err != nil && !errors.As(err, &owned) {
-			return fmt.Errorf("create bucket %s: %w", b.Name, err)
+			return fmt.Errorf("create bucket %s: %w", name, err)
 		}
 	}
 	return nil

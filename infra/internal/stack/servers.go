@@ -16,13 +16,14 @@ import (
 	"csvexport/infra/internal/pooler"
 	"csvexport/infra/internal/postgres"
 	"csvexport/infra/internal/python"
+	"csvexport/infra/internal/sts"
 )
 
 // ObjectStoreCommand is the argument with which a program that uses this
 // package must call objectstore.Serve: S3 runs in a second process of it.
 const ObjectStoreCommand = "objectstore"
 
-// Servers are the stand-ins of one stack: Postgres, SQS and DynamoDB, and S3.
+// Servers are the stand-ins of one stack: Postgres, SQS and DynamoDB, S3, and STS.
 type Servers struct {
 	Postgres  *postgres.Server // nil when the stack uses the user's own database
 	PSQL      string           // path of the bundled psql
@@ -31,6 +32,7 @@ type Servers struct {
 
 	emulator *emulator.Server
 	objects  *objectstore.Server
+	sts      *sts.Server
 }
 
 // ServersConfig says what to start.
@@ -144,7 +146,10 @@ func (f *Folder) startAWS(ctx context.Context, env python.Env, resources string,
 	if err != nil {
 		return err
 	}
-	s.Endpoints = localaws.Endpoints{S3: s.objects.URL, SQS: s.emulator.URL, DynamoDB: s.emulator.URL, Events: s.emulator.URL}
+	if s.sts, err = sts.Start(localaws.AccountID); err != nil {
+		return err
+	}
+	s.Endpoints = localaws.Endpoints{S3: s.objects.URL, SQS: s.emulator.URL, DynamoDB: s.emulator.URL, Events: s.emulator.URL, STS: s.sts.URL}
 	return nil
 }
 
@@ -192,6 +197,9 @@ func (s *Servers) Ended(ctx context.Context) <-chan string {
 // Stop ends what was started, all of it even if something fails.
 func (s *Servers) Stop(ctx context.Context) error {
 	var err error
+	if s.sts != nil {
+		err = errors.Join(err, s.sts.Stop(ctx))
+	}
 	if s.objects != nil {
 		err = errors.Join(err, s.objects.Stop(ctx))
 	}

@@ -2,6 +2,7 @@
 
 const form = $('new')
 let datasets = []
+let destinations = []
 let dataset // the chosen one
 let filterFields = [] // { filter, inputs, read() }
 
@@ -106,6 +107,18 @@ function buildFormat() {
   writeFormat(programs)
 }
 
+// buildDestination shows the buckets that the file may go to, if there are any.
+function buildDestination() {
+  const name = select([['', 'Kept here for a while'], ...destinations.map(d => [d.name, d.description ? `${d.name}: ${d.description}` : d.name])])
+  const prefix = element('input', { autocomplete: 'off', spellcheck: false, maxLength: 256 })
+  $('destination').replaceChildren(field('destination-name', 'Destination', name),
+    field('destination-prefix', 'Prefix', prefix, 'What the name begins with in the destination’s bucket, such as 2026/11/; may be empty'))
+  $('destination-group').hidden = destinations.length === 0
+  showDestination()
+}
+
+const showDestination = () => { $('destination-prefix').parentElement.hidden = $('destination-name').value === '' }
+
 function readFormat() {
   return Object.fromEntries(formatFields.map(([name]) => {
     const value = formatInputs[name].value
@@ -191,6 +204,8 @@ function readRequest() {
   if (name) request.fileName = name
   const most = $('maxRowsPerFile').value.trim()
   if (most) request.maxRowsPerFile = /^\d+$/.test(most) ? Number(most) : most // the service says what is wrong with it
+  const to = $('destination-name').value, prefix = $('destination-prefix').value.trim()
+  if (to) request.destination = { name: to, ...(prefix && { prefix }) }
   return request
 }
 
@@ -205,6 +220,7 @@ function keptRequest() {
 // what there is no place for any more.
 function writeRequest(name, asked) {
   if (!datasets.some(d => d.name === name)) return false
+  if (asked.destination && !destinations.some(d => d.name === asked.destination.name)) return false
   chooseDataset(name)
   clearProblems()
   const lost = [
@@ -221,6 +237,8 @@ function writeRequest(name, asked) {
   if (asked.columns) buildColumns(asked.columns)
   $('fileName').value = asked.fileName ?? ''
   $('maxRowsPerFile').value = asked.maxRowsPerFile ?? ''
+  $('destination-name').value = asked.destination?.name ?? ''
+  $('destination-prefix').value = asked.destination?.prefix ?? ''
   writeFormat(asked.format)
   changed()
   return true
@@ -239,7 +257,7 @@ function clearMarks() {
 // markProblems puts each problem to its field, and returns those that have none.
 function markProblems(fields) {
   return fields.filter(({ field: name, message }) => {
-    const place = name.replace(/^filters\./, 'filter-').replace(/^format\./, 'format-')
+    const place = name.replace(/^filters\./, 'filter-').replace(/^format\./, 'format-').replace(/^destination\./, 'destination-')
     const problem = $('problem-' + place)
     if (!problem) return true
     problem.textContent = message
@@ -256,6 +274,7 @@ let pause
 function changed() {
   showColumns()
   showFormat()
+  showDestination()
   clearTimeout(pause)
   pause = setTimeout(estimate, 400)
 }
@@ -312,6 +331,7 @@ async function create() {
 
 function buildForm() {
   buildFormat()
+  buildDestination()
   form.addEventListener('submit', event => { event.preventDefault(); create() })
   form.addEventListener('change', event => {
     $('form-problem').hidden = true

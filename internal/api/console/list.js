@@ -14,12 +14,13 @@ const retryKeys = new Map() // by id: of a retry whose answer hasn't come
 const processing = e => !e.done
 
 // asked says in words what an export was asked for.
-function asked({ filters, columns, format, fileName, maxRowsPerFile }) {
+function asked({ filters, columns, format, fileName, maxRowsPerFile, destination }) {
   const words = Object.entries(filters).map(([name, values]) => `${name}: ${values.join(', ')}`)
   if (columns) words.push(`columns ${columns.join(', ')}`)
   if (!sameFormat(format, programs)) words.push(format.compression === 'none' ? 'not packed' : 'own format')
   if (fileName) words.push(fileName)
   if (maxRowsPerFile) words.push(`files of ${rows(maxRowsPerFile)}`)
+  if (destination) words.push(`to ${destination.name}`)
   return words.join(' · ') || 'all rows'
 }
 
@@ -39,7 +40,8 @@ function facts(e) {
   const words = [rows(p.processedRows), bytes(size) + (size === e.file.uncompressedBytes ? '' : ` (${bytes(e.file.uncompressedBytes)} of CSV)`)]
   if (e.files) words.unshift(`${e.files.count} ${e.files.count === 1 ? 'file' : 'files'}`)
   if (e.startedAt) words.push(`made in ${duration((new Date(e.completedAt) - new Date(e.startedAt)) / 1000)}`)
-  if (e.status === 'completed') words.push(`stays for ${duration(Math.max(0, (new Date(e.expiresAt) - Date.now()) / 1000))}`)
+  if (e.status === 'completed' && !e.expiresAt) words.push(e.file.location)
+  else if (e.status === 'completed') words.push(`stays for ${duration(Math.max(0, (new Date(e.expiresAt) - Date.now()) / 1000))}`)
   return words.join(' · ')
 }
 
@@ -239,7 +241,7 @@ const actions = {
   },
   async reuse(e) {
     if (writeRequest(e.dataset, e.request)) $('dataset').focus()
-    else throw new Failure(0, { code: 'dataset_changed', detail: `There is no dataset ${e.dataset} for you any more.` })
+    else throw new Failure(0, { code: 'dataset_changed', detail: `The dataset ${e.dataset}, or the destination, isn’t there for you any more.` })
   },
 }
 

@@ -36,7 +36,9 @@ async function begin() {
   $('identity').hidden = !session.token
   $('who').textContent = text
   try {
-    datasets = (await call('GET', '/datasets')).datasets
+    const known = JSON.stringify(destinations)
+    ;({ datasets, destinations } = await call('GET', '/datasets'))
+    if (JSON.stringify(destinations) !== known) buildDestination() // or what was filled in would not stay
   } catch (failure) {
     if (failure.status === 401) return
     if (failure.status === 403) return askToSignIn(`${failure.message} ${advice.forbidden}`)
