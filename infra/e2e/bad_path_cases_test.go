@@ -64,7 +64,7 @@ func badIDs(known string) []badInput {
 func badRoutes() []badInput {
 	var cases []badInput
 	for _, route := range []struct{ method, path string }{
-		{http.MethodGet, "/"},
+		{http.MethodPost, "/"},
 		{http.MethodGet, "/nothing"},
 		{http.MethodGet, "/exports/csv"},
 		{http.MethodGet, "/Health"},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"mime"
 	"net/http"
 	"slices"
@@ -55,10 +56,7 @@ func decodeCreate(body []byte, defaultDataset string) (createRequest, []export.F
 			request.Format, more = decodeFormat(f.value)
 			problems = append(problems, more...)
 		case f.name == "maxRowsPerFile":
-			var n int64
-			if message = decodeInto(f.value, &n, "must be a whole number"); message == "" {
-				request.MaxRowsPerFile = &n
-			}
+			request.MaxRowsPerFile, message = decodeWhole(f.value)
 		case f.name == "destination":
 			var more []export.FieldError
 			request.Destination, more = decodeDestination(f.value)
@@ -85,6 +83,17 @@ func decodeInto(value json.RawMessage, to any, message string) string {
 		return message
 	}
 	return ""
+}
+
+// decodeWhole decodes a whole number, which JSON may also write as 1e3 or
+// 1000.0. It returns the message if it can't.
+func decodeWhole(value json.RawMessage) (*int64, string) {
+	const message = "must be a whole number"
+	var n float64
+	if decodeInto(value, &n, message) != "" || n != math.Trunc(n) || math.Abs(n) > 1<<53 {
+		return nil, message
+	}
+	return new(int64(n)), ""
 }
 
 // decodeNames decodes a list of one or more strings. It returns the message if

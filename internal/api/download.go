@@ -54,13 +54,16 @@ type partView struct {
 
 func (h *DownloadExport) serve(w http.ResponseWriter, r *http.Request) error {
 	now := time.Now()
-	e, err := find(r, h.Jobs)
+	number, err := decodeDownload(r.URL.Query())
+	var e export.Export
+	if err == nil {
+		e, err = find(r, h.Jobs)
+	}
 	if err == nil {
 		err = downloadable(e, now)
 	}
-	var number int
 	if err == nil {
-		number, err = decodeDownload(r.URL.Query(), e)
+		err = partOf(e, number)
 	}
 	if r.Method == http.MethodHead && err == nil {
 		return h.head(w, r, e, number)
@@ -85,27 +88,37 @@ func acceptsJSON(r *http.Request) bool {
 	return strings.Contains(r.Header.Get("Accept"), "application/json")
 }
 
-// decodeDownload returns which file of a split export is asked for; 0 for the
-// file of any other, and for the manifest.
-func decodeDownload(query url.Values, e export.Export) (int, error) {
+// decodeDownload returns the number of the file that is asked for, or 0 for
+// none: what it is of an export is partOf's to say.
+func decodeDownload(query url.Values) (int, error) {
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		if name != "file" {
 			return 0, invalid(export.FieldError{Field: name, Message: "is not a parameter of this request"})
 		}
 	}
-	switch values := query["file"]; {
-	case len(values) == 0:
+	values := query["file"]
+	if len(values) == 0 {
 		return 0, nil
+	}
+	n, err := strconv.ParseUint(values[0], 10, 16) // takes no sign
+	switch {
 	case len(values) > 1:
 		return 0, invalid(export.FieldError{Field: "file", Message: "is given twice"})
-	case e.Result.Files == 0:
-		return 0, invalid(export.FieldError{Field: "file", Message: "is for exports of several files, and this one has one"})
+	case err != nil || n < 1 || n > export.MaxFiles:
+		return 0, invalid(export.FieldError{Field: "file", Message: fmt.Sprintf("must be a number from 1 to %d", export.MaxFiles)})
+	}
+	return int(n), nil
+}
+
+// partOf returns the error for a completed export that has no such file.
+func partOf(e export.Export, number int) error {
+	switch {
+	case number > 0 && e.Result.Files == 0:
+		return invalid(export.FieldError{Field: "file", Message: "is for exports of several files, and this one has one"})
+	case number > e.Result.Files:
+		return invalid(export.FieldError{Field: "file", Message: fmt.Sprintf("must be a number from 1 to %d", e.Result.Files)})
 	default:
-		n, err := strconv.ParseUint(values[0], 10, 16)         // takes no sign
-		if err != nil || n < 1 || n > uint64(e.Result.Files) { //nolint:gosec // never negative
-			return 0, invalid(export.FieldError{Field: "file", Message: fmt.Sprintf("must be a number from 1 to %d", e.Result.Files)})
-		}
-		return int(n), nil
+		return nil
 	}
 }
 
