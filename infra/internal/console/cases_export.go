@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -37,6 +38,7 @@ func exportCases() []useCase {
 		{"filters of every type", filtersOfEveryType},
 		{"columns and format", columnsAndFormat},
 		{"several files", severalFiles},
+		{"own bucket", ownBucket},
 		{"template", template},
 		{"copied commands", copiedCommands},
 		{"keyboard alone", keyboardAlone},
@@ -243,6 +245,34 @@ func severalFiles(v *visit) {
 	if len(files) != 3 {
 		v.errorf("the command saves %v", files)
 	}
+}
+
+// ownBucket has the file put into another bucket.
+func ownBucket(v *visit) {
+	v.open()
+	v.choose("#dataset", "orders")
+	v.choose("#destination-name", "elsewhere")
+	v.fill("#destination-prefix", "../up")
+	v.see("#problem-destination-prefix")
+	v.choose("#destination-prefix", "")
+	v.fill("#destination-prefix", "2026/")
+	v.says("#estimate", "About ")
+	v.picture("own-bucket")
+	v.accessible("with a destination")
+	v.press("#create")
+	v.status("completed")
+	v.says(card(1)+" .asked", "to elsewhere")
+	id := js[string](v, "document.querySelector('#list > li').dataset.id")
+	bucket, key := "delivery", "csv/2026/"+id+"/1.csv.gz"
+	if _, err := v.Stack.Endpoints.S3Client().HeadObject(v.ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &key}); err != nil {
+		v.errorf("the file isn't in the destination: %v", err)
+	}
+	if strings.Contains(v.text(card(1)+" .facts"), "stays for") {
+		v.errorf("a file of somebody else's bucket is said to go: %s", v.text(card(1)+" .facts"))
+	}
+	v.press(card(1) + " [data-do=download]")
+	_, file := v.download()
+	v.equals(v.unpack(file), allOrders)
 }
 
 // withoutHeader is a file's rows behind its header, if they are wanted alone.

@@ -108,7 +108,9 @@ func Rows() map[string]int64 { return map[string]int64{"users": usersRows, "orde
 
 // Datasets is the catalog that cases are about.
 func Datasets() string {
-	return `datasets:
+	return `destinations:
+  - {name: elsewhere, description: Another bucket., bucket: delivery, prefix: csv/, role: "arn:aws:iam::000000000000:role/delivery"}
+datasets:
   - name: users
     description: Customers, one row each.
     relation: public.users

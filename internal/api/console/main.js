@@ -36,9 +36,7 @@ async function begin() {
   $('identity').hidden = !session.token
   $('who').textContent = text
   try {
-    const known = JSON.stringify(destinations)
-    ;({ datasets, destinations } = await call('GET', '/datasets'))
-    if (JSON.stringify(destinations) !== known) buildDestination() // or what was filled in would not stay
+    ;({ datasets, destinations = [] } = await call('GET', '/datasets'))
   } catch (failure) {
     if (failure.status === 401) return
     if (failure.status === 403) return askToSignIn(`${failure.message} ${advice.forbidden}`)
@@ -56,6 +54,7 @@ async function begin() {
   } else {
     $('dataset').replaceChildren(...datasets.map(d => element('option', { value: d.name, textContent: d.name })))
     buildFormat()
+    buildDestination()
     // What was filled in stays over a token's end, for the same person.
     if (filled?.by !== who || !writeRequest(filled.dataset, filled.request)) chooseDataset(datasets[0].name)
     filled = undefined
