@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -148,6 +149,11 @@ func (s *services) s3(r *http.Request, body []byte) (*http.Response, error) {
 		return resp, nil
 	case r.Method == http.MethodHead:
 		return reply(r, http.StatusNotFound, nil, ""), nil
+	case r.Method == http.MethodPost && r.URL.Query().Has("delete"):
+		for _, named := range regexp.MustCompile("<Key>([^<]*)</Key>").FindAllSubmatch(body, -1) {
+			delete(s.objects, string(named[1]))
+		}
+		return reply(r, http.StatusOK, nil, "<DeleteResult></DeleteResult>"), nil
 	case r.Method == http.MethodDelete:
 		delete(s.objects, key)
 		return reply(r, http.StatusNoContent, nil, ""), nil
