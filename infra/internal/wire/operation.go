@@ -17,6 +17,8 @@ func operation(service Service, r *http.Request) string {
 	switch {
 	case r.Method == http.MethodPut && query.Has("partNumber"):
 		return "UploadPart"
+	case r.Method == http.MethodPost && query.Has("delete"):
+		return "DeleteObjects"
 	case r.Method == http.MethodPost && query.Has("uploads"):
 		return "CreateMultipartUpload"
 	case r.Method == http.MethodPost && query.Has("uploadId"):
