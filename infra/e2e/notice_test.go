@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -52,8 +53,12 @@ func TestNotice(t *testing.T) {
 	for _, url := range []string{"http://hooks.example.com", "https://127.0.0.1:8443", "https://169.254.169.254/", "https://[fd00:ec2::254]/", "https://[::ffff:10.0.0.1]/", "https://localhost"} {
 		checkProblem(t, l.request(t, http.MethodPost, "/webhooks", `{"url":"`+url+`"}`), http.StatusBadRequest, "invalid_request")
 	}
-	for range 10 {
-		l.register(t, "https://hooks.example.com/exports")
+	again := func(url string) answer { return l.request(t, http.MethodPost, "/webhooks", `{"url":"`+url+`"}`) }
+	for i := range 10 { // two of each URL
+		l.register(t, fmt.Sprintf("https://hooks.example.com/exports/%d", i/2))
+		if i == 1 {
+			checkProblem(t, again("https://hooks.example.com/exports/0"), http.StatusForbidden, "forbidden")
+		}
 	}
-	checkProblem(t, l.request(t, http.MethodPost, "/webhooks", `{"url":"https://hooks.example.com"}`), http.StatusForbidden, "forbidden")
+	checkProblem(t, again("https://hooks.example.com"), http.StatusForbidden, "forbidden")
 }
