@@ -18,7 +18,7 @@ func up(ctx context.Context, opt options, stdout, stderr io.Writer) error {
 		if err := firstUsers(ctx, opt, s.State, stderr); err != nil {
 			return err
 		}
-		fmt.Fprintf(stdout, "ready: %s\n\n  curl -i -X POST %s/exports/csv\n\nLogs are in %s. Stop with Ctrl-C.\n",
+		fmt.Fprintf(stdout, "ready: %s, also for a browser\n\n  curl -i -X POST %s/exports/csv\n\nLogs are in %s. Stop with Ctrl-C.\n",
 			s.State.BaseURL, s.State.BaseURL, s.State.Logs)
 		return s.Wait(ctx)
 	})

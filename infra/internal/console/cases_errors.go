@@ -49,9 +49,8 @@ func wrongValues(v *visit) {
 	v.picture("wrong-values")
 	v.accessible("with wrong values")
 	v.see("#none")
-	var list struct{ Exports []any }
-	if v.ask("GET", "/exports", "", &list); len(list.Exports) != 0 {
-		v.errorf("%d exports were made of wrong values", len(list.Exports))
+	if n := v.exports(); n != 0 {
+		v.errorf("%d exports were made of wrong values", n)
 	}
 }
 
@@ -167,32 +166,33 @@ func serviceAway(v *visit) {
 
 // answerLost sends a create again whose answer was lost: that is one export.
 func answerLost(v *visit) {
-	v.open()
-	v.says("#estimate", "About ")
-	v.front.answerWith(answer{method: "POST", path: "/exports/csv", times: 2, pass: true}) // the browser itself tries twice
-	v.press("#create")
-	v.says("#form-problem", "The service can’t be reached")
-	v.press("#create")
-	v.status("completed")
-	var list struct{ Exports []any }
-	if v.ask("GET", "/exports", "", &list); len(list.Exports) != 1 {
-		v.errorf("a repeated request made %d exports", len(list.Exports))
-	}
+	v.createsOnceAfter(answer{method: "POST", path: "/exports/csv", times: 2, pass: true}) // the browser itself tries twice
 }
 
 // answerBreaksOff is answerLost, but for the beginning of the answer.
 func answerBreaksOff(v *visit) {
+	v.createsOnceAfter(answer{method: "POST", path: "/exports/csv", times: 1, half: true})
+}
+
+// createsOnceAfter sends a create again that was taken, and answered so.
+func (v *visit) createsOnceAfter(a answer) {
 	v.open()
 	v.says("#estimate", "About ")
-	v.front.answerWith(answer{method: "POST", path: "/exports/csv", times: 1, half: true})
+	v.front.answerWith(a)
 	v.press("#create")
 	v.says("#form-problem", "The service can’t be reached")
 	v.press("#create")
 	v.status("completed")
-	var list struct{ Exports []any }
-	if v.ask("GET", "/exports", "", &list); len(list.Exports) != 1 {
-		v.errorf("a repeated request made %d exports", len(list.Exports))
+	if n := v.exports(); n != 1 {
+		v.errorf("a repeated request made %d exports", n)
 	}
+}
+
+// exports is how many exports the visitor has, by the service's own word.
+func (v *visit) exports() int {
+	var list struct{ Exports []any }
+	v.ask("GET", "/exports", "", &list)
+	return len(list.Exports)
 }
 
 // halfADate is nothing to the browser, and must not mean all rows.
@@ -206,9 +206,8 @@ func halfADate(v *visit) {
 	v.must(chromedp.Do(v.ctx, chromedp.SendKeys("#filter-ordered_on_to", "12")))
 	v.press("#create")
 	v.see("#problem-filter-ordered_on_to")
-	var list struct{ Exports []any }
-	if v.ask("GET", "/exports", "", &list); len(list.Exports) != 0 {
-		v.errorf("%d exports were made of half a date", len(list.Exports))
+	if n := v.exports(); n != 0 {
+		v.errorf("%d exports were made of half a date", n)
 	}
 }
 
