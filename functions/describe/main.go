@@ -22,7 +22,7 @@ func build(ctx context.Context, cfg config.Config) (http.Handler, error) {
 		return nil, err
 	}
 	return api.Routes{
-		"GET /":                api.Console{},
+		"GET /":                api.NewConsole(),
 		"GET /datasets":        &api.ListDatasets{Catalog: catalog},
 		"GET /datasets/{name}": &api.GetDataset{Catalog: catalog},
 		"GET /openapi.yaml":    api.Contract{},

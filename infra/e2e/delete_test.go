@@ -80,12 +80,10 @@ func checkDeleteCompleted(t *testing.T) {
 // checkNoObject asserts that an export has no file any more.
 func (l *local) checkNoObject(t *testing.T, id string) {
 	t.Helper()
-	client := l.Endpoints.S3Client()
-	list, err := client.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &l.Bucket, Prefix: aws.String("exports/anonymous/" + id + "/")})
-	if err != nil || len(list.Contents) > 0 {
-		t.Errorf("%d objects of the export (%v)", len(list.Contents), err)
+	if keys := l.keys(t, id); len(keys) > 0 {
+		t.Errorf("objects of the export: %v", keys)
 	}
-	_, err = client.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &l.Bucket, Key: aws.String(key(id, 1))})
+	_, err := l.Endpoints.S3Client().HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &l.Bucket, Key: aws.String(key(id, 1))})
 	var notFound *types.NotFound
 	if !errors.As(err, &notFound) {
 		t.Errorf("HEAD of the object: %v, want not found", err)

@@ -47,9 +47,7 @@ func (l *local) checkFile(t *testing.T, s status) {
 		t.Errorf("the file of %d bytes isn't psql's of %d bytes", len(plain), len(want))
 	}
 	rows := atoi(t, l.psql(t, "SELECT count(*) FROM users"))
-	crc := base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(object.body)))
-	sum := checksum{Algorithm: "CRC32", Type: "FULL_OBJECT", Value: crc}
-	want := file{Name: s.File.Name, Bytes: len(object.body), UncompressedBytes: len(plain), Checksum: sum}
+	want := file{Name: s.File.Name, Bytes: len(object.body), UncompressedBytes: len(plain), Checksum: crc32Of(object.body)}
 	if diff := cmp.Diff(want, *s.File); diff != "" {
 		t.Errorf("file in the status (-want +got):\n%s", diff)
 	}
@@ -114,19 +112,11 @@ func (l *local) checkDownloadJSON(t *testing.T, s status, rows int, object []byt
 // object returns what S3 says of an export's only object.
 func (l *local) object(t *testing.T, s status) *s3.HeadObjectOutput {
 	t.Helper()
-	client := l.Endpoints.S3Client()
-	list, err := client.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &l.Bucket, Prefix: aws.String("exports/anonymous/" + s.ExportID + "/")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var keys []string
-	for _, o := range list.Contents {
-		keys = append(keys, *o.Key)
-	}
+	keys := l.keys(t, s.ExportID)
 	if diff := cmp.Diff([]string{key(s.ExportID, s.Attempts)}, keys); diff != "" {
 		t.Fatalf("objects of the export (-want +got):\n%s", diff)
 	}
-	head, err := client.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &l.Bucket, Key: &keys[0], ChecksumMode: types.ChecksumModeEnabled})
+	head, err := l.Endpoints.S3Client().HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &l.Bucket, Key: &keys[0], ChecksumMode: types.ChecksumModeEnabled})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,4 +148,21 @@ func (l *local) checkNothingLeft(t *testing.T, id string) {
 	eventually(t, 5*time.Second, "the functions' database connections are closed", func() bool {
 		return atoi(t, l.psql(t, backends)) == 0
 	})
+}
+
+// keys are those of an anonymous caller's export in S3.
+func (l *local) keys(t *testing.T, id string) (keys []string) {
+	t.Helper()
+	list, err := l.Endpoints.S3Client().ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &l.Bucket, Prefix: aws.String("exports/anonymous/" + id + "/")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range list.Contents {
+		keys = append(keys, *o.Key)
+	}
+	return keys
+}
+
+func crc32Of(b []byte) checksum {
+	return checksum{Algorithm: "CRC32", Type: "FULL_OBJECT", Value: base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(b)))}
 }

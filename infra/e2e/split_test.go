@@ -2,18 +2,13 @@ package e2e
 
 import (
 	"bytes"
-	"encoding/base64"
-	"encoding/binary"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
-	"hash/crc32"
 	"net/http"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -75,23 +70,6 @@ func TestSplit(t *testing.T) {
 		}
 		checkProblem(t, shared.get(t, path+"?file=1"), http.StatusGone, "gone")
 	})
-}
-
-// keys are those of an anonymous caller's export in S3.
-func (l *local) keys(t *testing.T, id string) (keys []string) {
-	t.Helper()
-	list, err := l.Endpoints.S3Client().ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &l.Bucket, Prefix: aws.String("exports/anonymous/" + id + "/")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, o := range list.Contents {
-		keys = append(keys, *o.Key)
-	}
-	return keys
-}
-
-func crc32Of(b []byte) checksum {
-	return checksum{Algorithm: "CRC32", Type: "FULL_OBJECT", Value: base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(b)))}
 }
 
 // checkSplitFiles downloads all files and puts them together.

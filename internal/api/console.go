@@ -14,19 +14,19 @@ import (
 //go:embed console
 var consoleFiles embed.FS
 
-// console is the page for people, in one piece, and what it may do.
-var console = assembleConsole()
-
-type consolePage struct {
+// Console answers GET / with the page for people, to everybody: it asks the
+// other routes, with the token of whoever uses it. A browser may keep it, but
+// asks each time whether it is still the same.
+type Console struct {
 	html   []byte
 	policy string // Content-Security-Policy
 	etag   string
 }
 
-// assembleConsole puts style and scripts into the page, so that it needs no
-// other request, and lets the browser run exactly these (Content Security
-// Policy Level 3, "hash-source"). The page talks to its own origin only.
-func assembleConsole() consolePage {
+// NewConsole puts style and scripts into the page, so that it needs no other
+// request, and lets the browser run exactly these (Content Security Policy
+// Level 3, "hash-source"). The page talks to its own origin only.
+func NewConsole() *Console {
 	read := func(name string) string {
 		b, err := consoleFiles.ReadFile("console/" + name)
 		if err != nil { // it is embedded
@@ -41,7 +41,7 @@ func assembleConsole() consolePage {
 		sum := sha256.Sum256([]byte(text))
 		return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 	}
-	return consolePage{
+	return &Console{
 		html: []byte(html),
 		policy: fmt.Sprintf("default-src 'none'; script-src '%s'; style-src '%s'; connect-src 'self'; img-src data:; "+
 			"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'", hash(script), hash(style)),
@@ -49,29 +49,24 @@ func assembleConsole() consolePage {
 	}
 }
 
-// Console answers GET / with the page for people, to everybody: it asks the
-// other routes, with the token of whoever uses it. A browser may keep it, but
-// asks each time whether it is still the same.
-type Console struct{}
-
-func (Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	public(func(w http.ResponseWriter, r *http.Request) error {
 		h := w.Header()
 		h.Set("Content-Type", "text/html; charset=utf-8")
-		h.Set("Content-Security-Policy", console.policy)
+		h.Set("Content-Security-Policy", c.policy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-cache")
-		h.Set("ETag", console.etag)
-		if strings.Contains(r.Header.Get("If-None-Match"), console.etag) { // one of a list, weak or not (RFC 9110, 13.1.2)
+		h.Set("ETag", c.etag)
+		if strings.Contains(r.Header.Get("If-None-Match"), c.etag) { // one of a list, weak or not (RFC 9110, 13.1.2)
 			h.Del("Content-Type")
 			w.WriteHeader(http.StatusNotModified)
 			return nil
 		}
 		w.WriteHeader(http.StatusOK)
-		_, err := w.Write(console.html)
+		_, err := w.Write(c.html)
 		return err
 	}).ServeHTTP(w, r)
 }

@@ -19,7 +19,7 @@ func getConsole(t *testing.T, headers http.Header) *httptest.ResponseRecorder {
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
 	r.Header = headers
 	w := httptest.NewRecorder()
-	api.Console{}.ServeHTTP(w, r)
+	api.NewConsole().ServeHTTP(w, r)
 	return w
 }
 

@@ -9,9 +9,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -258,15 +255,8 @@ func TestBucket_errors(t *testing.T) {
 
 // A part that S3 refuses once for want of capacity is sent again.
 func TestUpload_partRepeated(t *testing.T) {
-	target, err := url.Parse(os.Getenv("TEST_S3_URL"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var refused atomic.Int32
-	through := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.Out.URL.Scheme, r.Out.URL.Host = target.Scheme, target.Host
-		r.Out.Host = r.In.Host // the signature covers it
-	}}
+	through := servertest.ThroughS3(t)
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("partNumber") == "2" && refused.CompareAndSwap(0, 1) {
 			w.WriteHeader(http.StatusServiceUnavailable)

@@ -78,13 +78,12 @@ func (p *Publisher) Commit(ctx context.Context, e export.Export, r export.Result
 // the export's own publication. After an error it may be there all the same,
 // and must be removed.
 func (p *Publisher) Part(ctx context.Context, e export.Export, sealed bucket.Sealed) error {
-	files := p.Buckets.For(e)
-	publishErr := files.Publish(ctx, sealed)
+	publishErr := p.Buckets.For(e).Publish(ctx, sealed)
 	if publishErr == nil {
 		return nil
 	}
-	head, err := files.Head(ctx, sealed.Key) // the answer may be lost
-	if err == nil && head.Exists && head.Size == sealed.Size && head.Token == e.Token {
+	there, err := p.isAt(ctx, e, sealed.Key, sealed.Size) // the answer may be lost
+	if there {
 		return nil
 	}
 	return errors.Join(publishErr, err)
@@ -158,16 +157,21 @@ func (p *Publisher) resume(ctx context.Context, e export.Export, dueAt time.Time
 
 // there reports whether the recorded file is the object under its key.
 func (p *Publisher) there(ctx context.Context, e export.Export) (bool, error) {
-	head, err := p.Buckets.For(e).Head(ctx, e.Result.Key)
+	return p.isAt(ctx, e, e.Result.Key, e.Result.Bytes)
+}
+
+// isAt reports whether an object of e's, of this size, is under a key.
+func (p *Publisher) isAt(ctx context.Context, e export.Export, key string, size int64) (bool, error) {
+	head, err := p.Buckets.For(e).Head(ctx, key)
 	if err != nil || !head.Exists {
 		return false, err
 	}
 	// Nobody else writes under this key, so this takes a fault beyond the service.
-	if head.Size != e.Result.Bytes || head.Token != e.Token {
+	if head.Size != size || head.Token != e.Token {
 		return false, &export.Error{
 			Code: export.StorageRejected, Message: "Another file stands where the export's file belongs.",
 			Err: fmt.Errorf("object %s has %d bytes and token %q, expected %d and %q",
-				e.Result.Key, head.Size, head.Token, e.Result.Bytes, e.Token),
+				key, head.Size, head.Token, size, e.Token),
 		}
 	}
 	return true, nil

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
-	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -42,14 +39,7 @@ const (
 
 func newS3Proxy(t *testing.T, f fault) *s3Proxy {
 	t.Helper()
-	target, err := url.Parse(os.Getenv("TEST_S3_URL"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	through := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.Out.URL.Scheme, r.Out.URL.Host = target.Scheme, target.Host
-		r.Out.Host = r.In.Host // the signature covers it
-	}}
+	through := servertest.ThroughS3(t)
 	p := &s3Proxy{}
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		publishes := r.Method == http.MethodPost && r.URL.Query().Has("uploadId") ||

@@ -6,9 +6,6 @@ import (
 	"hash/crc32"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -257,14 +254,7 @@ func TestRunner_splitManifestLate(t *testing.T) {
 // itself.
 func refusing(t *testing.T, some func(*http.Request) bool) string {
 	t.Helper()
-	target, err := url.Parse(os.Getenv("TEST_S3_URL"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	through := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.Out.URL.Scheme, r.Out.URL.Host = target.Scheme, target.Host
-		r.Out.Host = r.In.Host // the signature covers it
-	}}
+	through := servertest.ThroughS3(t)
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if some(r) {
 			w.WriteHeader(http.StatusServiceUnavailable)

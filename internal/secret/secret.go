@@ -29,16 +29,48 @@ const (
 	readTimeout = 5 * time.Second
 )
 
-// Database is where the functions learn the database's address.
-type Database struct {
-	client *secretsmanager.Client
-	arn    string
+// kept is a secret that is used for a while, and then read anew. As long as it
+// can't be read, the last one is good.
+type kept struct {
+	whose string                                    // for the log
+	read  func(ctx context.Context) (string, error) // nil: value was given
 
 	mu     sync.Mutex // held during a read, so that all who ask wait for one
-	url    string
+	value  string
 	readAt time.Time // of the last try
-	forced time.Time // of the last one after a refused login
+	forced time.Time // of the last one that was fresh
 }
+
+// get returns the secret; when fresh, it is read anew, unless it was just now.
+func (k *kept) get(ctx context.Context, fresh bool) (string, error) {
+	if k.read == nil {
+		return k.value, nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if fresh = fresh && time.Since(k.forced) >= readEvery; fresh {
+		k.forced = time.Now()
+	}
+	if k.value != "" && !fresh && time.Since(k.readAt) < keepFor {
+		return k.value, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	value, err := k.read(ctx)
+	k.readAt = time.Now()
+	switch {
+	case err == nil:
+		k.value = value
+	case k.value != "":
+		slog.WarnContext(ctx, k.whose+" secret can't be read; the last one is used", "error", err)
+	default:
+		return "", err
+	}
+	return k.value, nil
+}
+
+// Database is where the functions learn the database's address.
+type Database struct{ kept }
 
 // NewDatabase returns the address at the given connection URL, or where that is
 // empty the one in the secret arn, which holds a connection in the JSON form
@@ -46,52 +78,34 @@ type Database struct {
 // It reads nothing yet.
 func NewDatabase(cfg aws.Config, given, arn string) *Database {
 	if given != "" {
-		return &Database{url: given}
+		return &Database{kept{value: given}}
 	}
-	return &Database{client: secretsmanager.NewFromConfig(cfg), arn: arn}
+	client := secretsmanager.NewFromConfig(cfg)
+	return &Database{kept{whose: "the database's", read: func(ctx context.Context) (string, error) {
+		text, err := readText(ctx, client, arn)
+		if err == nil {
+			text, err = databaseURL(text)
+		}
+		if err != nil {
+			return "", &export.Error{
+				Code: export.SourceUnreachable, Message: "The database's secret can't be read.", Err: fmt.Errorf("read secret %s: %w", arn, err),
+			}
+		}
+		return text, nil
+	}}}
 }
 
 // URL returns the database's connection URL. A secret is kept for a while; when
 // fresh, it is read anew, unless it was just now. As long as it can't be read,
 // the last one is good. The error's code is SourceUnreachable.
-func (d *Database) URL(ctx context.Context, fresh bool) (string, error) {
-	if d.client == nil {
-		return d.url, nil
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if fresh = fresh && time.Since(d.forced) >= readEvery; fresh {
-		d.forced = time.Now()
-	}
-	if d.url != "" && !fresh && time.Since(d.readAt) < keepFor {
-		return d.url, nil
-	}
-	read, err := d.read(ctx)
-	d.readAt = time.Now()
-	switch {
-	case err == nil:
-		d.url = read
-	case d.url != "":
-		slog.WarnContext(ctx, "the database's secret can't be read; the last one is used", "error", err)
-	default:
+func (d *Database) URL(ctx context.Context, fresh bool) (string, error) { return d.get(ctx, fresh) }
+
+func readText(ctx context.Context, client *secretsmanager.Client, arn string) (string, error) {
+	out, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &arn})
+	if err != nil {
 		return "", err
 	}
-	return d.url, nil
-}
-
-func (d *Database) read(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	out, err := d.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &d.arn})
-	if err == nil {
-		var address string
-		if address, err = databaseURL(aws.ToString(out.SecretString)); err == nil {
-			return address, nil
-		}
-	}
-	return "", &export.Error{
-		Code: export.SourceUnreachable, Message: "The database's secret can't be read.", Err: fmt.Errorf("read secret %s: %w", d.arn, err),
-	}
+	return aws.ToString(out.SecretString), nil
 }
 
 func databaseURL(secret string) (string, error) {

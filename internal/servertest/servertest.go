@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"os/exec"
@@ -267,4 +268,18 @@ func Users(t testing.TB, url string, n int) {
 			CASE WHEN i %% 11 <> 0 THEN i / 100.0 END
 		FROM generate_series(1, %d) i;
 		ANALYZE users`, n))
+}
+
+// ThroughS3 is a handler that passes requests on to the tests' S3, for a proxy
+// before it.
+func ThroughS3(t testing.TB) *httputil.ReverseProxy {
+	t.Helper()
+	target, err := url.Parse(env(t, "TEST_S3_URL"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.Out.URL.Scheme, r.Out.URL.Host = target.Scheme, target.Host
+		r.Out.Host = r.In.Host // the signature covers it
+	}}
 }

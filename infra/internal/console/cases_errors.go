@@ -152,8 +152,7 @@ func failedExport(v *visit) {
 // serviceAway says that the list isn't up to date, and mends itself.
 func serviceAway(v *visit) {
 	v.open()
-	v.press("#create")
-	v.status("completed")
+	v.makes()
 	v.front.answerWith(answer{method: "GET", path: "/exports", times: -1})
 	v.choose("#status-filter", "completed") // asks at once
 	v.says("#banner", "The service can’t be reached")
@@ -181,8 +180,7 @@ func (v *visit) createsOnceAfter(a answer) {
 	v.front.answerWith(a)
 	v.press("#create")
 	v.says("#form-problem", "The service can’t be reached")
-	v.press("#create")
-	v.status("completed")
+	v.makes()
 	if n := v.exports(); n != 1 {
 		v.errorf("a repeated request made %d exports", n)
 	}
@@ -218,7 +216,7 @@ func answerStays(v *visit) {
 	v.choose("#dataset", "gone")
 	v.press("#create")
 	v.status("failed")
-	failed := fmt.Sprintf("li[data-id='%s']", js[string](v, "document.querySelector('#list > li').dataset.id"))
+	failed := fmt.Sprintf("li[data-id='%s']", v.newest())
 	v.choose("#dataset", "users")
 	defer v.slow(slowRate)()
 	v.press("#create")

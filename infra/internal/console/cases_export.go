@@ -114,7 +114,7 @@ func cancelAndRetry(v *visit) {
 	defer atFullSpeed()
 	v.press("#create")
 	v.says(card(1)+" .facts", " of ")
-	id := js[string](v, "document.querySelector('#list > li').dataset.id")
+	id := v.newest()
 	v.click(card(1) + " [data-do=cancel]")
 	v.status("cancelled")
 	var e struct{ Status string }
@@ -130,9 +130,7 @@ func cancelAndRetry(v *visit) {
 	v.click(card(1) + " [data-do=retry]")
 	v.says(card(2)+" .badge", "cancelled")
 	v.status("completed")
-	v.press(card(1) + " [data-do=download]")
-	_, file := v.download()
-	v.equals(v.unpack(file), allUsers)
+	v.getsFile(allUsers)
 }
 
 // filtersOfEveryType fills in each kind of field that filters have.
@@ -150,11 +148,8 @@ func filtersOfEveryType(v *visit) {
 	v.says("#estimate", "About ")
 	v.picture("filters")
 	v.accessible("with all kinds of filters")
-	v.press("#create")
-	v.status("completed")
-	v.press(card(1) + " [data-do=download]")
-	_, file := v.download()
-	v.equals(v.unpack(file), `COPY (SELECT id, ordered_on, tenant_id, customer_id, status, paid, total, note FROM orders
+	v.makes()
+	v.getsFile(`COPY (SELECT id, ordered_on, tenant_id, customer_id, status, paid, total, note FROM orders
 		WHERE tenant_id IN (1, 3) AND id <= 15000 AND ordered_on BETWEEN '2024-02-01' AND '2025-06-30' AND status IN ('new', 'shipped')
 			AND paid AND total >= 10.50 AND note IS NULL ORDER BY ordered_on, id) TO STDOUT (FORMAT csv, HEADER)`)
 	v.says(card(1)+" .asked", "total_min: 10.5")
@@ -166,9 +161,7 @@ func filtersOfEveryType(v *visit) {
 	v.press("#create")
 	v.says(card(2)+" .badge", "completed")
 	v.status("completed")
-	v.press(card(1) + " [data-do=download]")
-	_, file = v.download()
-	v.equals(v.unpack(file), `COPY (SELECT id, name, email, signup_date, country_code, subscription_tier, lifetime_value FROM users
+	v.getsFile(`COPY (SELECT id, name, email, signup_date, country_code, subscription_tier, lifetime_value FROM users
 		WHERE signup_date >= '2023-03-01 12:30Z' AND signup_date < '2024-04-01 00:00Z' ORDER BY id) TO STDOUT (FORMAT csv, HEADER)`)
 }
 
@@ -192,8 +185,7 @@ func columnsAndFormat(v *visit) {
 	v.says("#estimate", "About ")
 	v.picture("columns-and-format")
 	v.accessible("with columns and format open")
-	v.press("#create")
-	v.status("completed")
+	v.makes()
 	v.press(card(1) + " [data-do=download]")
 	name, file := v.download()
 	if name != "for the boss.csv" {
@@ -219,8 +211,7 @@ func severalFiles(v *visit) {
 	v.fill("#maxRowsPerFile", "9000")
 	v.says("#format-summary", "9000 rows in each")
 	v.says("#estimate", "About ")
-	v.press("#create")
-	v.status("completed")
+	v.makes()
 	v.says(card(1)+" .facts", "3 files")
 	v.allowClipboard()
 	v.press(card(1) + " [data-do=curl]")
@@ -259,10 +250,9 @@ func ownBucket(v *visit) {
 	v.says("#estimate", "About ")
 	v.picture("own-bucket")
 	v.accessible("with a destination")
-	v.press("#create")
-	v.status("completed")
+	v.makes()
 	v.says(card(1)+" .asked", "to elsewhere")
-	id := js[string](v, "document.querySelector('#list > li').dataset.id")
+	id := v.newest()
 	bucket, key := "delivery", "csv/2026/"+id+"/1.csv.gz"
 	if _, err := v.Stack.Endpoints.S3Client().HeadObject(v.ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &key}); err != nil {
 		v.errorf("the file isn't in the destination: %v", err)
@@ -270,9 +260,7 @@ func ownBucket(v *visit) {
 	if strings.Contains(v.text(card(1)+" .facts"), "stays for") {
 		v.errorf("a file of somebody else's bucket is said to go: %s", v.text(card(1)+" .facts"))
 	}
-	v.press(card(1) + " [data-do=download]")
-	_, file := v.download()
-	v.equals(v.unpack(file), allOrders)
+	v.getsFile(allOrders)
 }
 
 // withoutHeader is a file's rows behind its header, if they are wanted alone.
@@ -298,7 +286,7 @@ func template(v *visit) {
 	v.says("#estimate", "About ")
 	v.press("#create")
 	v.see(card(2))
-	id := js[string](v, "document.querySelector('#list > li').dataset.id")
+	id := v.newest()
 	if id == first.ExportID {
 		v.fatalf("the new export isn't first in the list")
 	}

@@ -69,8 +69,7 @@ func manyExports(v *visit) {
 
 func showByStatus(v *visit) {
 	v.open()
-	v.press("#create")
-	v.status("completed")
+	v.makes()
 	v.choose("#status-filter", "failed")
 	v.see("#none")
 	v.choose("#status-filter", "completed")
@@ -91,9 +90,8 @@ func showByStatus(v *visit) {
 
 func deleteFile(v *visit) {
 	v.open()
-	v.press("#create")
-	v.status("completed")
-	id := js[string](v, "document.querySelector('#list > li').dataset.id")
+	v.makes()
+	id := v.newest()
 	var e struct{ Status string }
 	v.click(card(1) + " [data-do=delete]")
 	v.see("#confirm")

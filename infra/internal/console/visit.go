@@ -256,6 +256,25 @@ func (v *visit) download() (name string, content []byte) {
 	}
 }
 
+// makes asks for what the form says, and waits until it is completed.
+func (v *visit) makes() {
+	v.press("#create")
+	v.status("completed")
+}
+
+// newest is the id of the newest export in the list.
+func (v *visit) newest() string {
+	return js[string](v, "document.querySelector('#list > li').dataset.id")
+}
+
+// getsFile downloads the newest export's file, and compares what is packed in it
+// with what psql makes of a statement.
+func (v *visit) getsFile(statement string) {
+	v.press(card(1) + " [data-do=download]")
+	_, file := v.download()
+	v.equals(v.unpack(file), statement)
+}
+
 func (v *visit) unpack(content []byte) []byte {
 	r, err := gzip.NewReader(bytes.NewReader(content))
 	v.must(err)

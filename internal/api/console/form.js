@@ -6,12 +6,6 @@ let destinations = []
 let dataset // the chosen one
 let filterFields = [] // { filter, inputs, read() }
 
-function element(tag, properties = {}, ...children) {
-  const e = Object.assign(document.createElement(tag), properties)
-  e.append(...children)
-  return e
-}
-
 // field is a label, an input and a place for what is wrong with it.
 function field(id, label, input, hint) {
   input.id = id

@@ -145,8 +145,7 @@ async function refresh() {
     if (failure.status === 401) return
     failures++
     const wait = Math.max(failure.retryAfter ?? 0, Math.min(2 ** failures, 30))
-    $('banner').textContent = `${failure.message} The list is asked for again in ${duration(wait)}.`
-    $('banner').hidden = false
+    warn(`${failure.message} The list is asked for again in ${duration(wait)}.`)
     refreshIn(wait * 1000)
     return
   }
@@ -183,8 +182,7 @@ async function showMore(button) {
     button.hidden = nextPage === null
   } catch (failure) {
     if (failure.status === 401) return
-    $('banner').textContent = `${failure.message} ${advice[failure.code] ?? ''}`
-    $('banner').hidden = false
+    warn(inWords(failure))
   } finally {
     ready(button)
   }

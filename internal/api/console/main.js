@@ -40,8 +40,7 @@ async function begin() {
   } catch (failure) {
     if (failure.status === 401) return
     if (failure.status === 403) return askToSignIn(`${failure.message} ${advice.forbidden}`)
-    $('banner').textContent = `${failure.message} ${advice[failure.code] ?? ''}`
-    $('banner').hidden = false
+    warn(inWords(failure))
     beginning = setTimeout(begin, Math.max(failure.retryAfter ?? 0, 5) * 1000)
     return
   }
@@ -49,8 +48,7 @@ async function begin() {
   $('exports').hidden = false
   form.hidden = datasets.length === 0
   if (datasets.length === 0) {
-    $('banner').textContent = 'There is no dataset that you may export.'
-    $('banner').hidden = false
+    warn('There is no dataset that you may export.')
   } else {
     $('dataset').replaceChildren(...datasets.map(d => element('option', { value: d.name, textContent: d.name })))
     buildFormat()

@@ -42,6 +42,12 @@ const advice = {
   attempts_exhausted: 'Try it again later. If it fails again, tell whoever runs this service.',
 }
 
+function element(tag, properties = {}, ...children) {
+  const e = Object.assign(document.createElement(tag), properties)
+  e.append(...children)
+  return e
+}
+
 // Failure is what a call throws: a problem document, or none if nobody answered.
 class Failure extends Error {
   constructor(status, problem, retryAfter) {
@@ -88,20 +94,23 @@ const newKey = () => crypto.randomUUID?.() ?? Array.from(crypto.getRandomValues(
 
 // explain fills a place for problems with what went wrong and what to do.
 function explain(place, failure, more = []) {
-  const said = document.createElement('p')
-  said.textContent = failure.message
-  const todo = document.createElement('p')
-  todo.textContent = advice[failure.code] ?? ''
-  const list = document.createElement('ul')
-  for (const { field, message } of more) {
-    const item = document.createElement('li')
-    item.textContent = `${field} ${message}`
-    list.append(item)
-  }
-  if (failure.requestId && failure.status >= 500) todo.textContent += ` Request id: ${failure.requestId}.`
-  place.replaceChildren(...[said, more.length && list, todo.textContent && todo].filter(Boolean))
+  let todo = advice[failure.code] ?? ''
+  if (failure.requestId && failure.status >= 500) todo += ` Request id: ${failure.requestId}.`
+  place.replaceChildren(...[
+    element('p', { textContent: failure.message }),
+    more.length && element('ul', {}, ...more.map(({ field, message }) => element('li', { textContent: `${field} ${message}` }))),
+    todo && element('p', { textContent: todo }),
+  ].filter(Boolean))
   place.hidden = false
 }
+
+// warn says above everything what isn't right with the page as a whole.
+function warn(text) {
+  $('banner').textContent = text
+  $('banner').hidden = false
+}
+
+const inWords = failure => `${failure.message} ${advice[failure.code] ?? ''}`
 
 // announce tells a screen reader what happened elsewhere on the page.
 function announce(text) { $('announcement').textContent = text }
