@@ -40,6 +40,7 @@ const usage = `usage: local COMMAND [flags]
   soak        disturb exports at random for -minutes and look at what becomes of them, on a stack of its own
   load        send 200 creates of 20 owners at once, three of them noisy, and compare what exports wait, on a stack of its own
   cases FILE  print a table of the end-to-end cases whose go test -json is in FILE
+  skip LANE   print the end-to-end tests that a lane leaves out, as go test -skip takes them
   run -- CMD  run CMD beside fresh stand-ins, named by TEST_DATABASE_URL,
               TEST_S3_URL, TEST_SQS_URL, TEST_DYNAMODB_URL and TEST_PSQL
 
@@ -128,6 +129,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		err = crowdLoad(ctx, opt, stdout, stderr)
 	case "cases":
 		err = printCases(rest, stdout)
+	case "skip":
+		err = printSkip(rest, stdout)
 	case "run":
 		err = runCommand(ctx, opt, rest, stdout, stderr)
 	}
@@ -143,7 +146,7 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 	if err := fs.Parse(args); err != nil {
 		return opt, nil, err
 	}
-	if command != "cases" && command != "dataset" && command != "run" && fs.NArg() > 0 {
+	if !slices.Contains([]string{"cases", "dataset", "skip", "run"}, command) && fs.NArg() > 0 {
 		return opt, nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
 	if err := opt.check(command); err != nil {
@@ -209,7 +212,7 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 	case "soak":
 		fs.IntVar(&opt.minutes, "minutes", 10, "how long")
 		fs.IntVar(&opt.seed, "seed", 1, "number that the disturbances are made of")
-	case "cases": // takes an argument
+	case "cases", "skip": // take an argument
 	case "run": // takes arguments
 		fs.StringVar(&opt.postgres, "postgres", "", "another installation of Postgres than the bundled one: a folder with bin, lib and share")
 		fs.StringVar(&opt.pooler, "pooler", "", "also start PgBouncer before Postgres, in this mode (session, transaction or statement), and name it in TEST_DATABASE_URL")

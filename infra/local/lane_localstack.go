@@ -1,0 +1,4 @@
+package main
+
+// localStackExcluded says what the lane with LocalStack leaves out.
+var localStackExcluded = []excluded{}
