@@ -80,7 +80,7 @@ func (l *local) state(t *testing.T) state {
 		(SELECT string_agg(oid::regclass::text, ' ' ORDER BY oid) FROM pg_class WHERE relnamespace = 'public'::regnamespace) FROM users u`
 	l.quiet(t)
 	return state{
-		users: string(l.psql(t, users)), items: l.allItems(t), queue: l.queueDepth(t), invocations: l.invocations(t, "run-export"),
+		users: string(l.psql(t, users)), items: l.allItems(t), queue: l.queueDepth(t), invocations: l.exports(t),
 	}
 }
 

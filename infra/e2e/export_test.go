@@ -31,6 +31,7 @@ func atoi(t *testing.T, text []byte) int {
 	return n
 }
 
+// An export of all users, from the request to a file that is psql's.
 func TestExport(t *testing.T) {
 	shared.seed(t, smallRows)
 	before := time.Now().Add(-time.Second)
