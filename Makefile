@@ -114,7 +114,7 @@ test-infra: $(LOCAL) $(READERS)/complete race-detector ## Run the local stack's 
 # detector in the local one.
 lane = mkdir -p .local/.tests; rm -f .local/.tests/$(1).json; \
 	status=0; (cd infra && $(2) $(3) $(GOTESTSUM) --format standard-quiet --jsonfile $(CURDIR)/.local/.tests/$(1).json -- \
-		-count=1 -timeout 20m -skip "$$(../$(LOCAL) skip $(1))" ./e2e) || status=$$?; \
+		-count=1 -timeout 20m -parallel 16 -skip "$$(../$(LOCAL) skip $(1))" ./e2e) || status=$$?; \
 	$(LOCAL) cases $(1)=.local/.tests/$(1).json || status=$$?; exit $$status
 
 test-sam: $(LOCAL) $(SAM)/complete engine ## Run the end-to-end tests against containers of the SAM CLI, and print a table of their cases; as root on Debian without a Docker engine, it brings one

@@ -59,7 +59,7 @@ func TestExport(t *testing.T) {
 	}
 	shared.checkNothingLeft(t, done.ExportID)
 	shared.checkItems(t, done, head.Metadata)
-	shared.checkTrace(t, done)
+	t.Run("trace", func(t *testing.T) { shared.checkTrace(t, done) })
 }
 
 // checkCompleted checks the fields of a completed export that its file says

@@ -46,7 +46,7 @@ func TestCases(t *testing.T) {
 	}{
 		"all pass": {
 			testRecords(everyTest()...), 0,
-			[]string{"TestList                part 3  pass        1.25\n", fmt.Sprintf("\ncases of local: %d passed, 0 failed\n", all)},
+			[]string{"TestList                part 3  pass      1.25\n", fmt.Sprintf("\ncases of local: %d passed, 0 failed\n", all)},
 		},
 		"a part fails": {
 			testRecords(append(everyTest(), "TestList/page_sizes fail", "TestList fail")...), 1,
