@@ -54,8 +54,8 @@ type Config struct {
 type poller struct {
 	Config
 	function invoke.Function
-	landed  chan []held // each batch whose flight is over; holds all that there can be
-	flying  int         // batches that didn't land yet
+	landed   chan []held // each batch whose flight is over; holds all that there can be
+	flying   int         // batches that didn't land yet
 }
 
 // Run receives messages and invokes the function with them until ctx is done.

@@ -16,7 +16,7 @@ const stateFile = "stack.json"
 // running stack. It exists only while the stack serves.
 type State struct {
 	Name               string             `json:"name"`
-	BaseURL            string             `json:"baseUrl"` // of the routes
+	BaseURL            string             `json:"baseUrl"`     // of the routes
 	Functions          string             `json:"functions"`   // what runs them: processes or sam
 	HostAddress        string             `json:"hostAddress"` // of this machine, as the functions reach it
 	Endpoints          localaws.Endpoints `json:"endpoints"`
