@@ -131,8 +131,9 @@ func (s *Sam) Start(ctx context.Context, port int, functions []template.Function
 	}
 	args := []string{
 		"--template", filepath.Join(s.config.build(), "template.yaml"), "--env-vars", settings, "--host", loopback.Host,
-		// A container for each function, which stays. Without it each request takes one of its own, and a second.
-		"--warm-containers", "LAZY", "--no-watch", "--layer-cache-basedir", filepath.Join(s.config.Dir, "layers"),
+		// A container for each function, which stays. Without it each request takes one of its own, and a second. LAZY
+		// starts them at the first request, and fails others that come at the same time (samcli 1.170).
+		"--warm-containers", "EAGER", "--no-watch", "--layer-cache-basedir", filepath.Join(s.config.Dir, "layers"),
 	}
 	if s.config.InvokeImage != "" {
 		args = append(args, "--invoke-image", s.config.InvokeImage, "--skip-pull-image")
