@@ -29,5 +29,12 @@ func Open(ctx context.Context, aws aws.Config, cfg config.Config) (*source.Sourc
 			return nil, fmt.Errorf("DATABASE_CA: %s holds no certificate in PEM form", cfg.DatabaseCA)
 		}
 	}
+	if cfg.DatabaseIAMUser != "" {
+		address, err := newIAMAddress(aws, cfg)
+		if err != nil {
+			return nil, err
+		}
+		return source.NewAt(address.URL, protection), nil
+	}
 	return source.NewAt(secret.NewDatabase(aws, cfg.DatabaseURL, cfg.DatabaseSecretARN).URL, protection), nil
 }
