@@ -64,7 +64,7 @@ RACE = $(shell test "$$(go env CGO_ENABLED)" = 1 && echo -race)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo up down seed dataset test test-product test-infra race-detector test-api test-console browser test-model test-faults soak test-postgres test-poolers fuzz bench bench-api bench-start bench-memory load lint lint-go lint-template lint-vulnerabilities verify build sam-build deploy fmt tidy lock clean $(LOCAL)
+.PHONY: help demo up down seed dataset test test-product test-infra race-detector test-api test-console browser test-model test-faults soak test-postgres test-poolers fuzz bench bench-api bench-start bench-memory load costs lint lint-go lint-template lint-vulnerabilities verify build sam-build deploy fmt tidy lock clean $(LOCAL)
 
 help: ## List the targets and settings
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
@@ -173,6 +173,9 @@ bench-start: $(LOCAL) ## Measure cold starts, warm answers and sizes of all func
 
 load: $(LOCAL) ## Send 200 creates of 20 owners at once, three of them noisy, compare what exports wait, and write the figures into docs/benchmarks.md
 	@$(LOCAL) load -rounds $(call given-or,ROUNDS,2) -write docs/benchmarks.md
+
+costs: $(LOCAL) ## Compute what exports and an idle month cost in AWS, from a run here, and write it into docs/deploy.md
+	@$(LOCAL) costs -rows $(call given-or,ROWS,5000000) -write docs/deploy.md
 
 lint: lint-go lint-template lint-vulnerabilities ## Check code, template and what is known of the modules
 
