@@ -48,6 +48,7 @@ POSTGRES := $(TOOLS)/postgres
 CONSOLE := $(TOOLS)/console
 
 GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+ACTIONLINT := go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0
 UV_VERSION := 0.13.9
 
@@ -179,12 +180,13 @@ costs: $(LOCAL) ## Compute what exports and an idle month cost in AWS, from a ru
 
 lint: lint-go lint-template lint-vulnerabilities ## Check code, template and what is known of the modules
 
-lint-go: ## Check the Go code of both modules, their go.mod files and the CI script
+lint-go: ## Check the Go code of both modules, their go.mod files, the CI script and the workflow
 	@$(GOLANGCI_LINT) run ./...
 	@cd infra && $(GOLANGCI_LINT) run ./...
 	@go mod tidy -diff
 	@go -C infra mod tidy -diff
 	@bash -n .ci/run
+	@$(ACTIONLINT) -shellcheck= -pyflakes=
 
 lint-template: $(SAM)/complete ## Check template.yaml
 	@$(SAM_ENV) $(SAM)/bin/python -m samcli validate --lint
