@@ -55,11 +55,11 @@ func TestWorkflow(t *testing.T) {
 	if err := yaml.Unmarshal(text, &w); err != nil {
 		t.Fatal(err)
 	}
-	make, err := os.ReadFile("../../Makefile")
+	text, err = os.ReadFile("../../Makefile")
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules := makefile(t, string(make))
+	rules := makefile(t, string(text))
 	var targets []string
 	for name, job := range w.Jobs {
 		if job.Timeout == 0 || job.Timeout > 45 {
@@ -80,7 +80,7 @@ func TestWorkflow(t *testing.T) {
 		missing := func(s string) bool { return !covered(s) }
 		return slices.Contains(targets, step) || !r.recipe && len(r.needs) > 0 && !slices.ContainsFunc(r.needs, missing)
 	}
-	verify := regexp.MustCompile(`for step in ([a-z -]+); do`).FindSubmatch(make)
+	verify := regexp.MustCompile(`for step in ([a-z -]+); do`).FindSubmatch(text)
 	if verify == nil {
 		t.Fatal("the Makefile's verify has no list of steps")
 	}

@@ -30,11 +30,15 @@ func Open(ctx context.Context, aws aws.Config, cfg config.Config) (*source.Sourc
 		}
 	}
 	if cfg.DatabaseIAMUser != "" {
-		address, err := newIAMAddress(aws, cfg)
+		user, err := config.ParseIAMUser(cfg.DatabaseIAMUser)
 		if err != nil {
 			return nil, err
 		}
-		return source.NewAt(address.URL, protection), nil
+		token, err := secret.NewToken(aws, cfg.DatabaseURL, user.Region)
+		if err != nil {
+			return nil, err
+		}
+		return source.NewAt(token.URL, protection), nil
 	}
 	return source.NewAt(secret.NewDatabase(aws, cfg.DatabaseURL, cfg.DatabaseSecretARN).URL, protection), nil
 }

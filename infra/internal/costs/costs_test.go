@@ -45,9 +45,9 @@ func TestUnits(t *testing.T) {
 
 func TestItemSize(t *testing.T) {
 	item := map[string]types.AttributeValue{
-		"pk":    &types.AttributeValueMemberS{Value: "export#12345"},                                                                          // 2 + 12
-		"fence": &types.AttributeValueMemberN{Value: "1234"},                                                                                  // 5 + 4
-		"done":  &types.AttributeValueMemberBOOL{},                                                                                            // 4 + 1
+		"pk":    &types.AttributeValueMemberS{Value: "export#12345"},                                                                         // 2 + 12
+		"fence": &types.AttributeValueMemberN{Value: "1234"},                                                                                 // 5 + 4
+		"done":  &types.AttributeValueMemberBOOL{},                                                                                           // 4 + 1
 		"spec":  &types.AttributeValueMemberM{Value: map[string]types.AttributeValue{"table": &types.AttributeValueMemberS{Value: "usérs"}}}, // 4 + 3 + 1 + 5 + 6
 	}
 	if got := itemSize(item); got != 14+9+5+19 {

@@ -7,7 +7,6 @@ import (
 	"csvexport/infra/internal/wire"
 )
 
-
 // Meter notes the calls of a stack's functions.
 type Meter struct {
 	wire *wire.Wire

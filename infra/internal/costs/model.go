@@ -78,9 +78,11 @@ func check(small, large Run) error {
 		what      string
 		want, got float64
 	}{
-		{"write units of DynamoDB", want.writes, got.writes}, {"read units of DynamoDB", want.reads, got.reads},
+		{"write units of DynamoDB", want.writes, got.writes},
+		{"read units of DynamoDB", want.reads, got.reads},
 		{"messages", float64(want.sends), float64(got.sends)},
-		{"PUT requests of S3", float64(want.puts), float64(got.puts)}, {"GET requests of S3", float64(want.gets), float64(got.gets)},
+		{"PUT requests of S3", float64(want.puts), float64(got.puts)},
+		{"GET requests of S3", float64(want.gets), float64(got.gets)},
 	} {
 		if math.Abs(c.want-c.got) > max(2, 0.05*c.got) {
 			return fmt.Errorf("an export of %d rows had %.1f %s, where the rule says %.1f: the rule is wrong", large.Rows, c.got, c.what, c.want)

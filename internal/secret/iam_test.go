@@ -1,4 +1,4 @@
-package database
+package secret
 
 import (
 	"context"
@@ -11,51 +11,48 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 
-	"csvexport/internal/config"
 	"csvexport/internal/export"
 )
 
-const iamUser = "arn:aws:rds-db:eu-west-1:111122223333:dbuser:db-ABCDEFGHIJKL/csv_export"
+// function has credentials as Lambda gives them.
+type function struct{ err error }
 
-// function's credentials, as Lambda gives them.
-type credentials struct{ err error }
-
-func (c credentials) Retrieve(context.Context) (aws.Credentials, error) {
-	return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "never sent", SessionToken: "session/+="}, c.err
+func (f function) Retrieve(context.Context) (aws.Credentials, error) {
+	return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "never sent", SessionToken: "session/+="}, f.err
 }
 
-func newAddress(t *testing.T, address string, err error) *iamAddress {
+func newToken(t *testing.T, given string, err error) *Token {
 	t.Helper()
-	a, newErr := newIAMAddress(aws.Config{Region: "us-east-1", Credentials: credentials{err}}, config.Config{DatabaseURL: address, DatabaseIAMUser: iamUser})
+	token, newErr := NewToken(aws.Config{Region: "us-east-1", Credentials: function{err}}, given, "eu-west-1")
 	if newErr != nil {
 		t.Fatal(newErr)
 	}
-	return a
+	return token
 }
 
 // The driver gets as its password what RDS's manual describes: a presigned
 // request to connect, to the host by the name that RDS gave it, without https://.
-func TestIAMAddress(t *testing.T) {
+func TestToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // its clock begins with the year 2000
 		const host = "prod.abc123.eu-west-1.rds.amazonaws.com"
 		for port, address := range map[string]string{
 			"5432": "postgres://csv_export@" + host + "/shop",
 			"6543": "postgres://csv_export@" + host + ":6543/shop?sslmode=verify-full",
 		} {
-			text, err := newAddress(t, address, nil).URL(t.Context(), false)
+			text, err := newToken(t, address, nil).URL(t.Context(), false)
 			if err != nil {
 				t.Fatal(err)
 			}
-			conn, err := pgx.ParseConfig(text)
+			u, err := url.Parse(text)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if conn.Host != host || conn.User != "csv_export" || conn.Database != "shop" || strings.Contains(conn.Password, "never sent") {
-				t.Errorf("connection to %s as %s, database %s", conn.Host, conn.User, conn.Database)
+			password, _ := u.User.Password()
+			if u.Hostname() != host || u.User.Username() != "csv_export" || u.Path != "/shop" || strings.Contains(password, "never sent") {
+				t.Errorf("connection to %s as %s, database %s", u.Host, u.User.Username(), u.Path)
 			}
-			token, err := url.Parse("https://" + conn.Password)
+			token, err := url.Parse("https://" + password)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -81,9 +78,9 @@ func TestIAMAddress(t *testing.T) {
 
 // A token is used for less than its 15 minutes, and made anew when Postgres
 // refuses it.
-func TestIAMAddress_again(t *testing.T) {
+func TestToken_again(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAddress(t, "postgres://csv_export@db.example/shop", nil)
+		a := newToken(t, "postgres://csv_export@db.example/shop", nil)
 		last := ""
 		for _, step := range []struct {
 			later time.Duration
@@ -102,8 +99,8 @@ func TestIAMAddress_again(t *testing.T) {
 
 // Without credentials the database is out of reach for now, which another
 // attempt may mend.
-func TestIAMAddress_noCredentials(t *testing.T) {
-	_, err := newAddress(t, "postgres://csv_export@db.example/shop", errors.New("no role")).URL(t.Context(), false)
+func TestToken_noCredentials(t *testing.T) {
+	_, err := newToken(t, "postgres://csv_export@db.example/shop", errors.New("no role")).URL(t.Context(), false)
 	if export.CodeOf(err) != export.SourceUnreachable || !strings.Contains(err.Error(), "no role") {
 		t.Errorf("error %v", err)
 	}
