@@ -28,7 +28,7 @@ func TestDeploy(t *testing.T) {
 		if strings.HasPrefix(line, "$ ") && strings.Contains(line, "aws ") { // the AWS CLI's own options
 			continue
 		}
-		for _, m := range regexp.MustCompile("\\b([A-Z][a-z][A-Za-z]+)=([^ `\"]*)").FindAllStringSubmatch(line, -1) {
+		for _, m := range regexp.MustCompile("\\b([A-Z][a-z][A-Za-z]+)=([^\\s`\"]*)").FindAllStringSubmatch(line, -1) {
 			name, value := m[1], m[2]
 			given = append(given, name)
 			parameter, there := template.Parameters[name]
