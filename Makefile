@@ -52,6 +52,7 @@ POSTGRES := $(TOOLS)/postgres
 CONSOLE := $(TOOLS)/console
 
 GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+ACTIONLINT := go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0
 UV_VERSION := 0.13.9
 
@@ -68,7 +69,7 @@ RACE = $(shell test "$$(go env CGO_ENABLED)" = 1 && echo -race)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo up down seed dataset test test-product test-infra test-sam race-detector engine lanes test-api test-console browser test-model test-faults soak test-postgres test-poolers fuzz bench bench-api bench-start bench-memory load lint lint-go lint-template lint-vulnerabilities verify cases build sam-build deploy fmt tidy lock clean $(LOCAL)
+.PHONY: help demo up down seed dataset test test-product test-infra test-sam race-detector engine lanes test-api test-console browser test-model test-faults soak test-postgres test-poolers fuzz bench bench-api bench-start bench-memory load lint lint-go lint-template lint-vulnerabilities verify cases build sam-build deploy fmt tidy lock clean costs $(LOCAL)
 
 help: ## List the targets and settings
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
@@ -203,14 +204,18 @@ bench-start: $(LOCAL) ## Measure cold starts, warm answers and sizes of all func
 load: $(LOCAL) ## Send 200 creates of 20 owners at once, three of them noisy, compare what exports wait, and write the figures into docs/benchmarks.md
 	@$(LOCAL) load -rounds $(call given-or,ROUNDS,2) -write docs/benchmarks.md
 
+costs: $(LOCAL) ## Compute what exports and an idle month cost in AWS, from a run here, and write it into docs/deploy.md
+	@$(LOCAL) costs -rows $(call given-or,ROWS,5000000) -write docs/deploy.md
+
 lint: lint-go lint-template lint-vulnerabilities ## Check code, template and what is known of the modules
 
-lint-go: ## Check the Go code of both modules, their go.mod files and the CI script
+lint-go: ## Check the Go code of both modules, their go.mod files, the CI script and the workflow
 	@$(GOLANGCI_LINT) run ./...
 	@cd infra && $(GOLANGCI_LINT) run ./...
 	@go mod tidy -diff
 	@go -C infra mod tidy -diff
 	@bash -n .ci/run
+	@$(ACTIONLINT) -shellcheck= -pyflakes=
 
 lint-template: $(SAM)/complete ## Check template.yaml
 	@$(SAM_ENV) $(SAM)/bin/python -m samcli validate --lint

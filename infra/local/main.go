@@ -43,6 +43,7 @@ const usage = `usage: local COMMAND [flags]
   cases LANE=FILE …  print a table of the end-to-end cases whose go test -json is in the files
   lanes       write the table of the end-to-end tests and their lanes into docs/lanes.md
   docker -- CMD  run CMD with a Docker engine: the one there is, or as root one that is ended with CMD
+  costs       compute what exports and an idle month cost in AWS, from a run on a stack of its own
   skip LANE   print the end-to-end tests that a lane leaves out, as go test -skip takes them
   run -- CMD  run CMD beside fresh stand-ins, named by TEST_DATABASE_URL,
               TEST_S3_URL, TEST_SQS_URL, TEST_DYNAMODB_URL and TEST_PSQL
@@ -132,6 +133,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		err = soak(ctx, opt, stdout, stderr)
 	case "load":
 		err = crowdLoad(ctx, opt, stdout, stderr)
+	case "costs":
+		err = computeCosts(ctx, opt, stdout, stderr)
 	case "cases":
 		err = printCases(rest, stdout)
 	case "lanes":
@@ -174,7 +177,7 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 func (opt *options) declare(fs *flag.FlagSet, command string, getenv func(string) string) error {
 	fs.StringVar(&opt.root, "root", "", "project folder; by default the nearest one upwards with a template.yaml")
 	name := "local"
-	if strings.HasPrefix(command, "bench") || strings.HasPrefix(command, "test-") || command == "soak" || command == "load" {
+	if strings.HasPrefix(command, "bench") || strings.HasPrefix(command, "test-") || slices.Contains([]string{"soak", "load", "costs"}, command) {
 		name = command
 	}
 	fs.StringVar(&opt.stack, "stack", name, "name of the stack; its state is in .local/NAME")
@@ -215,7 +218,7 @@ func (opt *options) declare(fs *flag.FlagSet, command string, getenv func(string
 		port()
 		datasets("")
 		rows(100_000, "number of rows")
-	case "bench", "bench-api", "bench-start", "bench-memory", "load":
+	case "bench", "bench-api", "bench-start", "bench-memory", "load", "costs":
 		benchFlags(fs, command, opt)
 	case "test-api":
 		fs.IntVar(&opt.seed, "seed", 1, "number that the requests are made of")
@@ -254,6 +257,8 @@ func benchFlags(fs *flag.FlagSet, command string, opt *options) {
 		fs.IntVar(&opt.requests, "requests", 200, "number of warm answers of each kind")
 	case "load":
 		fs.IntVar(&opt.rounds, "rounds", 2, "number of rounds that are measured")
+	case "costs":
+		fs.Int64Var(&opt.rows, "rows", 5_000_000, "number of rows of the larger of two exports")
 	case "bench-memory":
 		fs.Int64Var(&opt.rows, "rows", 20_000_000, "number of rows of the largest table")
 	}
@@ -278,6 +283,8 @@ func (opt options) check(command string) error {
 		return fmt.Errorf("-rows %d -rounds %d: want at least 1 row, and 1 to 100 rounds", opt.rows, opt.rounds)
 	case command == "load" && (opt.rounds < 1 || opt.rounds > 100):
 		return fmt.Errorf("-rounds %d: want 1 to 100", opt.rounds)
+	case command == "costs" && opt.rows < 1_000_000:
+		return fmt.Errorf("-rows %d: want at least 1,000,000", opt.rows)
 	case command == "bench-memory" && opt.rows < 2000:
 		return fmt.Errorf("-rows %d: want at least 2,000", opt.rows)
 	case command == "bench-start" && (opt.starts < 1 || opt.starts > 100 || opt.requests < 1 || opt.requests > 1000):
