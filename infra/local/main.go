@@ -1,6 +1,6 @@
 // Command local runs the whole service on this machine, on loopback and
-// without Docker: Postgres, stand-ins for SQS, DynamoDB and S3, the functions
-// and their routes as template.yaml declares them.
+// without Docker: Postgres, stand-ins for AWS, the functions and their routes
+// as template.yaml declares them.
 package main
 
 import (
@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -53,6 +52,9 @@ type options struct {
 	stack        string
 	port         int
 	databaseURL  string
+	emulatorName string
+	emulator     stack.Emulator
+	dynamoDBURL  string // of a running emulator that has none itself
 	rows         int64
 	dataset      string // the example table that seed fills
 	datasets     string // the file of datasets, absolute, or s3://BUCKET/KEY; empty for the embedded one
@@ -140,7 +142,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 func parse(command string, args []string, getenv func(string) string, stderr io.Writer) (opt options, rest []string, err error) {
 	fs := flag.NewFlagSet("local "+command, flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	if err := opt.declare(fs, command, getenv("DATABASE_URL")); err != nil {
+	if err := opt.declare(fs, command, getenv); err != nil {
 		return opt, nil, err
 	}
 	if err := fs.Parse(args); err != nil {
@@ -152,6 +154,9 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 	if err := opt.check(command); err != nil {
 		return opt, nil, err
 	}
+	if opt.emulator, err = stack.ParseEmulator(opt.emulatorName); err != nil {
+		return opt, nil, fmt.Errorf("-emulator %w", err)
+	}
 	if opt.datasets != "" && !strings.HasPrefix(opt.datasets, "s3://") {
 		if opt.datasets, err = filepath.Abs(opt.datasets); err != nil {
 			return opt, nil, err
@@ -162,7 +167,7 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 }
 
 // declare declares a command's flags.
-func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error {
+func (opt *options) declare(fs *flag.FlagSet, command string, getenv func(string) string) error {
 	fs.StringVar(&opt.root, "root", "", "project folder; by default the nearest one upwards with a template.yaml")
 	name := "local"
 	if strings.HasPrefix(command, "bench") || strings.HasPrefix(command, "test-") || command == "soak" || command == "load" {
@@ -170,7 +175,12 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 	}
 	fs.StringVar(&opt.stack, "stack", name, "name of the stack; its state is in .local/NAME")
 	database := func() {
-		fs.StringVar(&opt.databaseURL, "database-url", databaseURL, "your own database instead of the stack's Postgres")
+		fs.StringVar(&opt.databaseURL, "database-url", getenv("DATABASE_URL"), "your own database instead of the stack's Postgres")
+	}
+	emulator := func() {
+		fs.StringVar(&opt.emulatorName, "emulator", getenv("EMULATOR"),
+			"what stands in for AWS: local (versitygw and ministack), localstack (LocalStack and DynamoDB Local), or the URL of one that runs already")
+		fs.StringVar(&opt.dynamoDBURL, "dynamodb-url", getenv("DYNAMODB_URL"), "address of DynamoDB, where -emulator is a URL that serves all but that")
 	}
 	datasets := func(value string) {
 		fs.StringVar(&opt.datasets, "datasets", value, "YAML file of the datasets, see docs/datasets.md; up and demo also take s3://BUCKET/KEY")
@@ -180,6 +190,7 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 	switch command {
 	case "up":
 		database()
+		emulator()
 		port()
 		datasets("")
 		fs.Var(&opt.parameters, "param", "`NAME=VALUE` of a parameter of template.yaml, over the stack's own; may be repeated")
@@ -197,6 +208,7 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 		datasets("datasets.yaml")
 	case "demo":
 		database()
+		emulator()
 		port()
 		datasets("")
 		rows(100_000, "number of rows")
@@ -214,6 +226,7 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 		fs.IntVar(&opt.seed, "seed", 1, "number that the disturbances are made of")
 	case "cases", "skip": // take an argument
 	case "run": // takes arguments
+		emulator()
 		fs.StringVar(&opt.postgres, "postgres", "", "another installation of Postgres than the bundled one: a folder with bin, lib and share")
 		fs.StringVar(&opt.pooler, "pooler", "", "also start PgBouncer before Postgres, in this mode (session, transaction or statement), and name it in TEST_DATABASE_URL")
 	default:
@@ -317,7 +330,7 @@ func interruptible(stderr io.Writer) (context.Context, func()) {
 
 // status prints err and returns the exit status for it.
 func status(err error, stderr io.Writer) int {
-	var exit *exec.ExitError
+	var command *commandError
 	switch {
 	case err == nil:
 		return 0
@@ -326,8 +339,8 @@ func status(err error, stderr io.Writer) int {
 		return 130
 	case errors.Is(err, errReported):
 		return 1
-	case errors.As(err, &exit) && exit.Exited():
-		return exit.ExitCode()
+	case errors.As(err, &command):
+		return command.status
 	}
 	fmt.Fprintln(stderr, "local:", err)
 	return 1

@@ -54,9 +54,10 @@ func withStack(ctx context.Context, opt options, stderr io.Writer, f func(*stack
 	}
 	defer func() { err = errors.Join(err, folder.Close()) }()
 	begin := time.Now()
-	fmt.Fprintf(stderr, "starting the stack %q: Postgres, SQS, DynamoDB, S3 and the functions\n", opt.stack)
+	fmt.Fprintf(stderr, "starting the stack %q: Postgres, %s and the functions\n", opt.stack, opt.emulator.Servers())
 	s, err := stack.Start(ctx, folder, stack.Config{
-		Port: opt.port, DatabaseURL: opt.databaseURL, Datasets: opt.datasets, Parameters: opt.parameters, RequestsOnly: opt.requestsOnly, Out: stderr,
+		Port: opt.port, DatabaseURL: opt.databaseURL, Emulator: opt.emulator, DynamoDBURL: opt.dynamoDBURL, Datasets: opt.datasets,
+		Parameters: opt.parameters, RequestsOnly: opt.requestsOnly, Out: stderr,
 	})
 	if err != nil {
 		return err

@@ -45,8 +45,9 @@ func (e Env) Package(name string) (string, error) {
 // file, whose hashes pip checks. It is made when it is missing or half made, or
 // when the lock file or the interpreter changed since; out then gets one line.
 // Callers of several programs wait for each other. The error of a Python that
-// cannot serve says what to install.
-func Ensure(ctx context.Context, dir, lock string, out io.Writer) (env Env, err error) {
+// cannot serve says what to install. All packages come as wheels, but for
+// those that have none: they are built from their sources.
+func Ensure(ctx context.Context, dir, lock string, out io.Writer, wheelless ...string) (env Env, err error) {
 	want, err := stamp(lock)
 	if err != nil {
 		return Env{}, err
@@ -69,16 +70,18 @@ func Ensure(ctx context.Context, dir, lock string, out io.Writer) (env Env, err 
 	if err != nil {
 		return Env{}, err
 	}
-	fmt.Fprintln(out, "installing the Python packages of the local stack (once)")
+	fmt.Fprintf(out, "installing the Python packages of infra/%s (once)\n", filepath.Base(filepath.Dir(lock)))
 	if err := os.RemoveAll(dir); err != nil {
 		return Env{}, fmt.Errorf("remove the old Python environment: %w", err)
 	}
 	if err := command(ctx, python, "-I", "-m", "venv", dir); err != nil {
 		return Env{}, fmt.Errorf("make the Python environment: %w", err)
 	}
-	err = command(ctx, env.Python(), "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-		"--no-input", "--only-binary", ":all:", "--require-hashes", "--requirement", lock)
-	if err != nil {
+	pip := []string{
+		"-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--only-binary", ":all:",
+		"--no-binary", strings.Join(append([]string{":none:"}, wheelless...), ","), "--require-hashes", "--requirement", lock,
+	}
+	if err := command(ctx, env.Python(), pip...); err != nil {
 		return Env{}, fmt.Errorf("install the packages of %s: %w", lock, err)
 	}
 	return env, os.WriteFile(stampFile, []byte(want), 0o644)

@@ -18,6 +18,7 @@ type State struct {
 	Name               string             `json:"name"`
 	BaseURL            string             `json:"baseUrl"` // of the routes
 	Endpoints          localaws.Endpoints `json:"endpoints"`
+	Emulator           Emulator           `json:"emulator"`
 	DatabaseURL        string             `json:"databaseUrl"`    // superuser of the stack's own Postgres, or the user's DATABASE_URL
 	OwnDatabase        bool               `json:"ownDatabase"`    // the stack started it, and may seed it
 	ReaderURL          string             `json:"readerUrl"`      // what the functions use

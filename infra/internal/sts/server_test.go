@@ -27,7 +27,7 @@ func ask(t *testing.T, form url.Values) (int, answer) {
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	w := httptest.NewRecorder()
-	sts.Handler("000000000000").ServeHTTP(w, r)
+	sts.Handler("000000000000", sts.Each).ServeHTTP(w, r)
 	var a answer
 	if err := xml.Unmarshal(w.Body.Bytes(), &a); err != nil {
 		t.Fatalf("%v\n%s", err, w.Body)
@@ -92,7 +92,7 @@ func TestSession_SigningKey(t *testing.T) {
 }
 
 func TestStart(t *testing.T) {
-	s, err := sts.Start("000000000000")
+	s, err := sts.Start("000000000000", sts.Each)
 	if err != nil {
 		t.Fatal(err)
 	}
