@@ -14,10 +14,11 @@ import (
 // "localstack" has LocalStack and DynamoDB Local in their place; "sam" has the
 // functions and routes run by the SAM CLI in containers.
 //
-// lanes are those beside "local" and the tests that don't run there.
+// lanes are their names and the tests that don't run there.
 var lanes = map[string][]excluded{
+	"local":      localStackOnly,
 	"localstack": localStackExcluded,
-	"sam":        samExcluded,
+	"sam":        append(samExcluded, localStackOnly...),
 }
 
 // excluded are tests of the end-to-end suite that a lane leaves out.

@@ -20,7 +20,9 @@ import (
 // itself.
 type commandError struct{ status int }
 
-func (e *commandError) Error() string { return fmt.Sprintf("the command ended with status %d", e.status) }
+func (e *commandError) Error() string {
+	return fmt.Sprintf("the command ended with status %d", e.status)
+}
 
 // runCommand runs a command beside fresh stand-ins that are removed after it.
 // The error is a *commandError if the command failed by itself.

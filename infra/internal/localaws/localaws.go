@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 )
 
@@ -88,6 +89,12 @@ func (e Endpoints) DynamoDBClient() *dynamodb.Client {
 // EventsClient returns a client of EventBridge.
 func (e Endpoints) EventsClient() *eventbridge.Client {
 	return eventbridge.NewFromConfig(config(e.Events))
+}
+
+// SecretsManagerClient returns a client of Secrets Manager, which not every
+// emulator has.
+func (e Endpoints) SecretsManagerClient() *secretsmanager.Client {
+	return secretsmanager.NewFromConfig(config(e.SecretsManager))
 }
 
 // QueueURL is the address of a queue by its physical name.
