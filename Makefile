@@ -114,14 +114,15 @@ race-detector:
 	@mkdir -p .local/.tests
 	@test -n "$(RACE)" || { echo "make test: no C compiler, so no race detector; to have it, install gcc" >&2; test "$$CI" != true; }
 
-# What talks to DynamoDB, SQS, S3 and EventBridge. The rest needs Postgres alone, and is the same with every emulator.
-ADAPTERS := ./internal/jobs ./internal/queue ./internal/bucket ./internal/s3file ./internal/eventbus ./internal/publish ./internal/sweeper ./internal/api ./internal/notify
+# The packages whose tests talk to DynamoDB, SQS or S3, without those that look at Postgres or at nobody: they are the same with every emulator.
+ADAPTERS := $(addprefix ./internal/,api bucket jobs notify publish queue runner s3file statemodel sweeper)
+ADAPTERS_SKIP := -skip '^Test(Copier|Copy|DDL|Datasets|FuzzCase|Limited|Model|Sequencer|Shapes|Types)'
 
 # DynamoDB is AWS's own engine here, and S3 checks what presigned URLs are signed with.
 test-localstack: export EMULATOR = localstack
 test-localstack: $(LOCAL) $(READERS)/complete java ## Run the end-to-end tests and those of the adapters against LocalStack and DynamoDB Local, without Docker
 	@mkdir -p .local/.tests
-	@$(LOCAL) run -- $(call quick-test,localstack-adapters,$(ADAPTERS))
+	@$(LOCAL) run -- $(call quick-test,localstack-adapters,$(ADAPTERS_SKIP) $(ADAPTERS))
 	@$(call no-skips,localstack-adapters)
 	@cd infra && ../$(LOCAL) run -- $(call quick-test,localstack,-skip "$$($(CURDIR)/$(LOCAL) skip localstack)" ./e2e ./internal/eventsource ./internal/invariants)
 	@$(call no-skips,localstack)

@@ -99,9 +99,9 @@ func (l *local) asListed(t *testing.T, ids []string) []string {
 			created[item["exportId"].(string)] = item["createdAt"].(string)
 		}
 	}
-	keys := make([]string, len(ids))
-	for i, id := range ids {
-		keys[i] = created[id] + " " + id
+	var keys []string
+	for _, id := range ids {
+		keys = append(keys, created[id]+" "+id)
 	}
 	for first := 0; first < len(ids); {
 		end := first + 1
