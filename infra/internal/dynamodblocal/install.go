@@ -66,6 +66,9 @@ func (i Install) make(ctx context.Context, pom, class string) error {
 		return err
 	}
 	lib := filepath.Join(i.Dir, "lib")
+	if err := os.MkdirAll(lib, 0o755); err != nil {
+		return err
+	}
 	err = command(ctx, mvn, "--quiet", "--batch-mode", "--no-transfer-progress", "--strict-checksums", "--file", pom,
 		"dependency:copy-dependencies", "-DoutputDirectory="+lib)
 	if err != nil {

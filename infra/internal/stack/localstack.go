@@ -16,9 +16,6 @@ import (
 	"csvexport/infra/internal/sts"
 )
 
-// wheelless are packages of infra/localstack that PyPI has no wheel of.
-var wheelless = []string{"airspeed-ext", "crontab", "jsonpath-rw"}
-
 // startLocalStack starts LocalStack and DynamoDB Local with the settings that
 // docker-compose.yml has for them. They are empty: neither keeps anything.
 func (f *Folder) startLocalStack(ctx context.Context, s *Servers, out io.Writer) error {
@@ -31,7 +28,9 @@ func (f *Folder) startLocalStack(ctx context.Context, s *Servers, out io.Writer)
 	var tables *dynamodblocal.Server
 	group.Go(func() error {
 		infra := filepath.Join(f.Root, "infra", "localstack")
-		env, err := python.Ensure(groupCtx, tools(f.Root, "localstack"), filepath.Join(infra, "requirements.txt"), out, wheelless...)
+		env, err := python.Ensure(groupCtx, tools(f.Root, "localstack"), python.Packages{
+			Lock: filepath.Join(infra, "requirements.txt"), Oldest: 11, Wheelless: []string{"airspeed-ext", "crontab", "jsonpath-rw"},
+		}, out)
 		if err != nil {
 			return err
 		}

@@ -71,7 +71,7 @@ type kept struct {
 // packages makes the Python environment and returns it with the folder of the
 // PostgreSQL installation in it.
 func packages(ctx context.Context, root string, out io.Writer) (env python.Env, install string, err error) {
-	env, err = python.Ensure(ctx, Venv(root), filepath.Join(root, "infra", "local", "requirements.txt"), out)
+	env, err = python.Ensure(ctx, Venv(root), python.Packages{Lock: filepath.Join(root, "infra", "local", "requirements.txt"), Oldest: 10}, out)
 	if err != nil {
 		return env, "", err
 	}
