@@ -1,6 +1,6 @@
 // Command local runs the whole service on this machine, on loopback and
-// without Docker: Postgres, stand-ins for SQS, DynamoDB and S3, the functions
-// and their routes as template.yaml declares them.
+// without Docker: Postgres, stand-ins for AWS, the functions and their routes
+// as template.yaml declares them.
 package main
 
 import (
@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -57,6 +56,9 @@ type options struct {
 	stack        string
 	port         int
 	databaseURL  string
+	emulatorName string
+	emulator     stack.Emulator
+	dynamoDBURL  string // of a running emulator that has none itself
 	rows         int64
 	dataset      string // the example table that seed fills
 	datasets     string // the file of datasets, absolute, or s3://BUCKET/KEY; empty for the embedded one
@@ -164,6 +166,9 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 	if err := opt.check(command); err != nil {
 		return opt, nil, err
 	}
+	if opt.emulator, err = stack.ParseEmulator(opt.emulatorName); err != nil {
+		return opt, nil, fmt.Errorf("-emulator %w", err)
+	}
 	if opt.datasets != "" && !strings.HasPrefix(opt.datasets, "s3://") {
 		if opt.datasets, err = filepath.Abs(opt.datasets); err != nil {
 			return opt, nil, err
@@ -184,6 +189,11 @@ func (opt *options) declare(fs *flag.FlagSet, command string, getenv func(string
 	database := func() {
 		fs.StringVar(&opt.databaseURL, "database-url", getenv("DATABASE_URL"), "your own database instead of the stack's Postgres")
 	}
+	emulator := func() {
+		fs.StringVar(&opt.emulatorName, "emulator", getenv("EMULATOR"),
+			"what stands in for AWS: local (versitygw and ministack), localstack (LocalStack and DynamoDB Local), or the URL of one that runs already")
+		fs.StringVar(&opt.dynamoDBURL, "dynamodb-url", getenv("DYNAMODB_URL"), "address of DynamoDB, where -emulator is a URL that serves all but that")
+	}
 	datasets := func(value string) {
 		fs.StringVar(&opt.datasets, "datasets", value, "YAML file of the datasets, see docs/datasets.md; up and demo also take s3://BUCKET/KEY")
 	}
@@ -196,6 +206,7 @@ func (opt *options) declare(fs *flag.FlagSet, command string, getenv func(string
 	switch command {
 	case "up":
 		database()
+		emulator()
 		port()
 		datasets("")
 		functions()
@@ -215,6 +226,7 @@ func (opt *options) declare(fs *flag.FlagSet, command string, getenv func(string
 	case "demo":
 		database()
 		functions()
+		emulator()
 		port()
 		datasets("")
 		rows(100_000, "number of rows")
@@ -234,6 +246,7 @@ func (opt *options) declare(fs *flag.FlagSet, command string, getenv func(string
 		fs.IntVar(&opt.seed, "seed", 1, "number that the disturbances are made of")
 	case "cases", "docker", "skip": // take arguments
 	case "run": // takes arguments
+		emulator()
 		fs.StringVar(&opt.postgres, "postgres", "", "another installation of Postgres than the bundled one: a folder with bin, lib and share")
 		fs.StringVar(&opt.pooler, "pooler", "", "also start PgBouncer before Postgres, in this mode (session, transaction or statement), and name it in TEST_DATABASE_URL")
 	default:
@@ -343,7 +356,7 @@ func interruptible(stderr io.Writer) (context.Context, func()) {
 
 // status prints err and returns the exit status for it.
 func status(err error, stderr io.Writer) int {
-	var exit *exec.ExitError
+	var command *commandError
 	switch {
 	case err == nil:
 		return 0
@@ -352,8 +365,8 @@ func status(err error, stderr io.Writer) int {
 		return 130
 	case errors.Is(err, errReported):
 		return 1
-	case errors.As(err, &exit) && exit.Exited():
-		return exit.ExitCode()
+	case errors.As(err, &command):
+		return command.status
 	}
 	fmt.Fprintln(stderr, "local:", err)
 	return 1
