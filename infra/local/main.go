@@ -40,6 +40,7 @@ const usage = `usage: local COMMAND [flags]
   soak        disturb exports at random for -minutes and look at what becomes of them, on a stack of its own
   load        send 200 creates of 20 owners at once, three of them noisy, and compare what exports wait, on a stack of its own
   cases FILE  print a table of the end-to-end cases whose go test -json is in FILE
+  policies FOLDER  compare the calls that functions made in end-to-end tests, recorded in FOLDER, with their IAM policies
   skip LANE   print the end-to-end tests that a lane leaves out, as go test -skip takes them
   run -- CMD  run CMD beside fresh stand-ins, named by TEST_DATABASE_URL,
               TEST_S3_URL, TEST_SQS_URL, TEST_DYNAMODB_URL and TEST_PSQL
@@ -68,6 +69,8 @@ type options struct {
 	pooler       string
 	only         string
 	minutes      int
+	calls        string // folder of recordings of functions' calls, absolute; empty: none
+	part         bool
 	parameters   parameters
 }
 
@@ -129,6 +132,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		err = crowdLoad(ctx, opt, stdout, stderr)
 	case "cases":
 		err = printCases(rest, stdout)
+	case "policies":
+		err = checkPolicies(opt, rest, stdout)
 	case "skip":
 		err = printSkip(rest, stdout)
 	case "run":
@@ -140,13 +145,13 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 func parse(command string, args []string, getenv func(string) string, stderr io.Writer) (opt options, rest []string, err error) {
 	fs := flag.NewFlagSet("local "+command, flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	if err := opt.declare(fs, command, getenv("DATABASE_URL")); err != nil {
+	if err := opt.declare(fs, command, getenv); err != nil {
 		return opt, nil, err
 	}
 	if err := fs.Parse(args); err != nil {
 		return opt, nil, err
 	}
-	if !slices.Contains([]string{"cases", "dataset", "skip", "run"}, command) && fs.NArg() > 0 {
+	if !slices.Contains([]string{"cases", "dataset", "policies", "skip", "run"}, command) && fs.NArg() > 0 {
 		return opt, nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
 	if err := opt.check(command); err != nil {
@@ -162,7 +167,7 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 }
 
 // declare declares a command's flags.
-func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error {
+func (opt *options) declare(fs *flag.FlagSet, command string, getenv func(string) string) error {
 	fs.StringVar(&opt.root, "root", "", "project folder; by default the nearest one upwards with a template.yaml")
 	name := "local"
 	if strings.HasPrefix(command, "bench") || strings.HasPrefix(command, "test-") || command == "soak" || command == "load" {
@@ -170,7 +175,7 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 	}
 	fs.StringVar(&opt.stack, "stack", name, "name of the stack; its state is in .local/NAME")
 	database := func() {
-		fs.StringVar(&opt.databaseURL, "database-url", databaseURL, "your own database instead of the stack's Postgres")
+		fs.StringVar(&opt.databaseURL, "database-url", getenv("DATABASE_URL"), "your own database instead of the stack's Postgres")
 	}
 	datasets := func(value string) {
 		fs.StringVar(&opt.datasets, "datasets", value, "YAML file of the datasets, see docs/datasets.md; up and demo also take s3://BUCKET/KEY")
@@ -184,6 +189,7 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 		datasets("")
 		fs.Var(&opt.parameters, "param", "`NAME=VALUE` of a parameter of template.yaml, over the stack's own; may be repeated")
 		fs.BoolVar(&opt.requestsOnly, "requests-only", false, "deliver no message and follow no schedule: exports stay queued")
+		fs.StringVar(&opt.calls, "calls", getenv("RECORD_CALLS"), "record the functions' calls to AWS in this folder, for local policies")
 		fs.BoolVar(&opt.ephemeral, "ephemeral", false, "start empty and keep nothing")
 		rows(0, "seed the users table with so many rows if there is none; 0 for no table")
 	case "down":
@@ -212,6 +218,8 @@ func (opt *options) declare(fs *flag.FlagSet, command, databaseURL string) error
 	case "soak":
 		fs.IntVar(&opt.minutes, "minutes", 10, "how long")
 		fs.IntVar(&opt.seed, "seed", 1, "number that the disturbances are made of")
+	case "policies":
+		fs.BoolVar(&opt.part, "part", false, "the folder holds the calls of some tests only: say nothing of what is unused")
 	case "cases", "skip": // take an argument
 	case "run": // takes arguments
 		fs.StringVar(&opt.postgres, "postgres", "", "another installation of Postgres than the bundled one: a folder with bin, lib and share")
