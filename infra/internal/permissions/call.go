@@ -9,6 +9,7 @@ package permissions
 
 import (
 	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -51,7 +52,7 @@ func callsOf(c wire.Call, a wire.Answer, keys map[string]string) ([]Call, error)
 	var err error
 	switch c.Service {
 	case wire.S3:
-		calls = callsOfS3(c, a)
+		calls, err = callsOfS3(c, a)
 	case wire.DynamoDB:
 		calls, err = callsOfDynamoDB(c, keys)
 	case wire.SQS:
@@ -91,17 +92,20 @@ var (
 	}
 )
 
-func callsOfS3(c wire.Call, a wire.Answer) []Call {
+func callsOfS3(c wire.Call, a wire.Answer) ([]Call, error) {
 	bucket, key, _ := strings.Cut(strings.Trim(c.Path, "/"), "/")
 	bucket = "arn:aws:s3:::" + bucket
 	object := bucket + "/" + key
 	if action, ok := onBucket[c.Operation]; ok {
-		return []Call{{Action: "s3:" + action, Resource: bucket}}
+		return []Call{{Action: "s3:" + action, Resource: bucket}}, nil
+	}
+	if c.Operation == "DeleteObjects" {
+		return deletions(c, bucket)
 	}
 	action, ok := actionsOfS3[c.Operation]
 	switch {
 	case !ok, c.Header.Get("X-Amz-Copy-Source") != "":
-		return []Call{{Action: unknown + "s3:" + c.Operation, Resource: object}}
+		return []Call{{Action: unknown + "s3:" + c.Operation, Resource: object}}, nil
 	case c.Query.Has("versionId"):
 		action += "Version"
 	}
@@ -118,7 +122,26 @@ func callsOfS3(c wire.Call, a wire.Answer) []Call {
 		// Without it the answer would be 403 (S3 API Reference, HeadObject and GetObject).
 		calls = append(calls, Call{Action: "s3:ListBucket", Resource: bucket})
 	}
-	return calls
+	return calls, nil
+}
+
+// deletions are those of DeleteObjects, which has no permission of its own.
+func deletions(c wire.Call, bucket string) ([]Call, error) {
+	var request struct {
+		Object []struct{ Key, VersionId string } //nolint:revive // the API's name
+	}
+	if err := xml.Unmarshal([]byte(c.Body), &request); err != nil {
+		return nil, err
+	}
+	var calls []Call
+	for _, o := range request.Object {
+		action := "s3:DeleteObject"
+		if o.VersionId != "" {
+			action += "Version"
+		}
+		calls = append(calls, Call{Action: action, Resource: bucket + "/" + o.Key})
+	}
+	return calls, nil
 }
 
 func arn(service, resource string) string {
@@ -141,7 +164,9 @@ func callsOfEventBridge(c wire.Call) ([]Call, error) {
 	if c.Operation != "PutEvents" {
 		return []Call{{Action: unknown + "events:" + c.Operation}}, nil
 	}
-	var request struct{ Entries []struct{ EventBusName, Source string } }
+	var request struct {
+		Entries []struct{ EventBusName, Source string }
+	}
 	if err := json.Unmarshal([]byte(c.Body), &request); err != nil {
 		return nil, err
 	}

@@ -46,14 +46,16 @@ type Elsewhere struct {
 type Use struct {
 	Function, Action, Resource string // the resource as the template has it
 	Calls                      int
-	Reason                     string // why without any
+	Excepted                   bool // there is a reason why there are none
 }
 
 // Report is what a check found.
 type Report struct {
-	Uses     []Use    // by function, in the template's order
-	Sessions int      // calls under roles that functions assumed
-	Problems []string // a sentence each; empty if all is well
+	Uses      []Use // by function, in the template's order
+	Unused    []Unused
+	Elsewhere []Elsewhere
+	Sessions  int      // calls under roles that functions assumed
+	Problems  []string // a sentence each; empty if all is well
 }
 
 // check is the state of one Check.
@@ -101,6 +103,7 @@ func Check(cfg Config) (Report, error) {
 		}
 	}
 	c.conclude()
+	c.report.Unused, c.report.Elsewhere = cfg.Unused, cfg.Elsewhere
 	return c.report, nil
 }
 
@@ -203,14 +206,14 @@ func (c *check) conclude() {
 		}
 		c.problem("%s calls %s, which its policy does not allow: %d times, first in stack %s on %s%s", d.Function, d.Action, d.times, d.stack, d.Resource, text)
 	}
-	reasons := c.reasons()
+	exceptions := c.exceptions()
 	slices.SortStableFunc(c.order, func(a, b permission) int { return strings.Compare(a.function, b.function) })
 	for _, p := range c.order {
-		reason := reasons[p.exception()]
+		excepted := exceptions[p.exception()]
 		if c.Whole {
-			c.judge(p, reason != "")
+			c.judge(p, excepted)
 		}
-		c.report.Uses = append(c.report.Uses, Use{p.function, p.action, p.source, c.used[p.id()], reason})
+		c.report.Uses = append(c.report.Uses, Use{p.function, p.action, p.source, c.used[p.id()], excepted})
 	}
 	if !c.Whole {
 		return
@@ -240,23 +243,23 @@ func (c *check) judge(p permission, excepted bool) {
 	}
 }
 
-// reasons are those of the exceptions, by function, action and resource.
-func (c *check) reasons() map[string]string {
+// exceptions are the permissions that need no use.
+func (c *check) exceptions() map[string]bool {
 	given := map[string]bool{}
 	for _, p := range c.order {
 		given[p.exception()] = true
 	}
-	reasons := map[string]string{}
+	excepted := map[string]bool{}
 	for _, e := range c.Unused {
 		for _, function := range e.Functions {
 			for _, action := range e.Actions {
-				key := permission{function: function, action: action, source: e.Resource}.exception()
-				if c.Whole && !given[key] {
-					c.problem("the exception for %s, %s on %s is not needed: the template doesn't give it", function, action, e.Resource)
+				p := permission{function: function, action: action, source: e.Resource}
+				if c.Whole && !given[p.exception()] {
+					c.problem("the exception for %s, %s is not needed: the template doesn't give it", function, p)
 				}
-				reasons[key] = e.Reason
+				excepted[p.exception()] = true
 			}
 		}
 	}
-	return reasons
+	return excepted
 }

@@ -42,7 +42,7 @@ type Call struct {
 	Path      string // of S3: bucket and key
 	Query     url.Values
 	Header    http.Header
-	Body      string // of all services but S3
+	Body      string // of all services but S3, and of its DeleteObjects
 	Address   string // the caller's end of the connection
 	Proxy     string // the wire's end
 	At        time.Time
@@ -230,7 +230,7 @@ func (x *Exchange) look() error {
 	}
 	x.body = x.r.Body
 	var err error
-	if x.Service != S3 {
+	if x.Service != S3 || operationOfS3(x.r) == "DeleteObjects" {
 		var text []byte
 		text, err = io.ReadAll(io.LimitReader(x.r.Body, maxRead))
 		x.Body, x.body = string(text), bytes.NewReader(text)
