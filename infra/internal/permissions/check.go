@@ -28,7 +28,7 @@ type Config struct {
 // Unused says why permissions are given though no recorded call uses them: each
 // of the actions on the resource, of each of the functions.
 type Unused struct {
-	Functions []string
+	Functions []string // nil: each that is given them
 	Actions   []string
 	Resource  string // as the template has it, in the notation of Fn::Sub
 	Reason    string
@@ -145,9 +145,6 @@ func (c *check) note(p permission, seen map[string]bool) {
 		c.problem("%s is given %s twice (template.yaml:%d)", p.function, p, p.line)
 	}
 	seen[p.id()] = true
-	if strings.ContainsAny(p.action, "*?") {
-		c.problem("%s is given %s (template.yaml:%d): name the actions, or nobody can tell which of them are used", p.function, p, p.line)
-	}
 	if _, known := c.known[p.id()]; !known {
 		c.known[p.id()] = len(c.order)
 		c.order = append(c.order, p)
@@ -236,6 +233,8 @@ func (c *check) judge(p permission, excepted bool) {
 	case excepted && used > 0:
 		c.problem("the exception for %s, %s is not needed: it is used, %d times", p.function, p, used)
 	case excepted:
+	case strings.ContainsAny(p.action, "*?"):
+		c.problem("%s is given %s (template.yaml:%d): name the actions, or nobody can tell which of them are used", p.function, p, p.line)
 	case used == 0:
 		c.problem("%s is given %s (template.yaml:%d), but never uses it: remove it, have a test use it, or say why in exceptions.go", p.function, p, p.line)
 	case !c.needed[p.id()]:
@@ -245,17 +244,26 @@ func (c *check) judge(p permission, excepted bool) {
 
 // exceptions are the permissions that need no use.
 func (c *check) exceptions() map[string]bool {
-	given := map[string]bool{}
+	holders := map[string][]string{} // functions, by action and resource
 	for _, p := range c.order {
-		given[p.exception()] = true
+		key := permission{action: p.action, source: p.source}.exception()
+		holders[key] = append(holders[key], p.function)
 	}
 	excepted := map[string]bool{}
 	for _, e := range c.Unused {
-		for _, function := range e.Functions {
-			for _, action := range e.Actions {
-				p := permission{function: function, action: action, source: e.Resource}
-				if c.Whole && !given[p.exception()] {
-					c.problem("the exception for %s, %s is not needed: the template doesn't give it", function, p)
+		for _, action := range e.Actions {
+			p := permission{action: action, source: e.Resource}
+			given := holders[p.exception()]
+			functions := e.Functions
+			if functions == nil {
+				functions = given
+			}
+			if c.Whole && len(functions) == 0 {
+				c.problem("the exception for %s is not needed: the template gives it to nobody", p)
+			}
+			for _, p.function = range functions {
+				if c.Whole && !slices.Contains(given, p.function) {
+					c.problem("the exception for %s, %s is not needed: the template doesn't give it", p.function, p)
 				}
 				excepted[p.exception()] = true
 			}

@@ -63,6 +63,11 @@ func TestCheck(t *testing.T) {
 			unused: []permissions.Unused{kms, logs, {[]string{"f"}, []string{"sqs:SendMessage"}, "${Queue.Arn}", "x"}},
 			want:   []string{`^the exception for f, sqs:SendMessage on \$\{Queue.Arn\} is not needed: it is used, 1 times$`},
 		},
+		"exception for everybody": {calls: []permissions.Call{send, get}, unseen: key, unused: []permissions.Unused{{nil, []string{"kms:Decrypt"}, "${Key}", "x"}, logs}},
+		"exception for nobody": {
+			calls: []permissions.Call{send, get}, unseen: key, unused: []permissions.Unused{kms, logs, {nil, []string{"kms:Sign"}, "${Key}", "x"}},
+			want: []string{`^the exception for kms:Sign on \$\{Key\} is not needed: the template gives it to nobody$`},
+		},
 		"exception is gone": {
 			calls: []permissions.Call{send, get}, unseen: key,
 			unused: []permissions.Unused{kms, logs, {[]string{"f"}, []string{"sqs:PurgeQueue"}, "${Queue.Arn}", "x"}},

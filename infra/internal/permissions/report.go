@@ -27,7 +27,11 @@ func (r Report) Print(out io.Writer) error {
 	}
 	fmt.Fprintln(out, "\nnot used, for a reason:")
 	for _, e := range r.Unused {
-		fmt.Fprintf(out, "  %s: %s on %s: %s\n", strings.Join(e.Functions, ", "), strings.Join(e.Actions, ", "), e.Resource, e.Reason)
+		functions := strings.Join(e.Functions, ", ")
+		if e.Functions == nil {
+			functions = "whoever has it"
+		}
+		fmt.Fprintf(out, "  %s: %s on %s: %s\n", functions, strings.Join(e.Actions, ", "), e.Resource, e.Reason)
 	}
 	fmt.Fprintln(out, "allowed by something else than the function's policy:")
 	for _, e := range r.Elsewhere {
