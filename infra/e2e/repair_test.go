@@ -21,7 +21,7 @@ const repairDatasets = `
 datasets:
   - {name: users, relation: public.users, key: [id], columns: [id, name]}
 destinations:
-  - {name: theirs, bucket: ` + theirs + `, prefix: repaired/, role: "arn:aws:iam::000000000000:role/repair"}
+  - {name: theirs, bucket: ` + theirs + `, prefix: csv/, role: "arn:aws:iam::000000000000:role/repair"}
 `
 
 func text(s string) dynamo.AttributeValue { return &dynamo.AttributeValueMemberS{Value: s} }
@@ -91,7 +91,7 @@ func (l *local) checkRepairs(t *testing.T, repair func(t *testing.T, ids []strin
 	l.setItem(t, spent, "job", past, "dueAt")
 	l.setItem(t, spent, "run", past, "lease")
 
-	for id, place := range map[string][2]string{cancelled: {l.Bucket, key(cancelled, 1)}, delivered: {theirs, "repaired/" + delivered + "/1.csv.gz"}} {
+	for id, place := range map[string][2]string{cancelled: {l.Bucket, key(cancelled, 1)}, delivered: {theirs, "csv/" + delivered + "/1.csv.gz"}} {
 		l.remove(t, id)
 		l.leaveObject(t, place[0], place[1])
 		l.leaveUpload(t, place[0], place[1])

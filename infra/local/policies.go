@@ -39,7 +39,7 @@ func checkPolicies(opt options, args []string, out io.Writer) error {
 	unused, elsewhere := permissions.Exceptions()
 	report, err := permissions.Check(permissions.Config{
 		Template: filepath.Join(opt.root, "template.yaml"), Recordings: recordings,
-		Whole: !opt.part, Unseen: permissions.Unseen(), Unused: unused, Elsewhere: elsewhere,
+		Whole: !opt.part, Unseen: permissions.Unseen(), Destinations: filepath.Join(opt.root, "docs", "datasets.md"), Unused: unused, Elsewhere: elsewhere,
 	})
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package permissions
 import (
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -20,6 +21,10 @@ type Config struct {
 	// Unseen are parameters of a stack of which there is no recording, with
 	// which the template gives what it doesn't with those of the recordings.
 	Unseen map[string]string
+
+	// Destinations is the document with the policy of destinations' roles;
+	// empty: calls under such roles aren't looked at.
+	Destinations string
 
 	Unused    []Unused    // permissions that no recording can show the use of
 	Elsewhere []Elsewhere // calls that something else allows
@@ -54,7 +59,6 @@ type Report struct {
 	Uses      []Use // by function, in the template's order
 	Unused    []Unused
 	Elsewhere []Elsewhere
-	Sessions  int      // calls under roles that functions assumed
 	Problems  []string // a sentence each; empty if all is well
 }
 
@@ -64,7 +68,7 @@ type check struct {
 	report Report
 
 	order     []permission        // each once, by id
-	known     map[string]int      // of ids: index in order
+	known     map[string]bool     // their ids
 	used      map[string]int      // calls that a permission allows
 	needed    map[string]bool     // permissions without which a call would not be allowed
 	functions map[string]bool     // of the template
@@ -85,7 +89,7 @@ type denied struct {
 // in the report.
 func Check(cfg Config) (Report, error) {
 	c := &check{
-		Config: cfg, known: map[string]int{}, used: map[string]int{}, needed: map[string]bool{}, functions: map[string]bool{},
+		Config: cfg, known: map[string]bool{}, used: map[string]int{}, needed: map[string]bool{}, functions: map[string]bool{},
 		decided: map[string]bool{}, denied: map[string]*denied{}, elsewhere: make([]int, len(cfg.Elsewhere)), problems: map[string]struct{}{},
 	}
 	for _, r := range cfg.Recordings {
@@ -127,37 +131,48 @@ func (c *check) load(stack string, parameters map[string]string) (map[string][]r
 	rules := map[string][]rule{}
 	for _, function := range slices.Sorted(maps.Keys(policies.Functions)) {
 		c.functions[function] = true
-		seen := map[string]bool{}
-		for _, statement := range policies.Functions[function] {
-			all, arns := permissionsOf(function, statement)
-			for i, p := range all {
-				rules[function] = append(rules[function], newRule(p, arns[i], statement.Conditions))
-				c.note(p, seen)
-			}
+		for _, s := range policies.Functions[function] {
+			c.add(rules, function, fmt.Sprintf("%s:%d", filepath.Base(c.Template), s.Line), s)
 		}
+	}
+	if c.Destinations == "" {
+		return rules, nil
+	}
+	role, err := destinationPolicy(c.Destinations)
+	if err != nil {
+		return nil, err
+	}
+	c.functions[destinationRole] = true
+	for _, s := range role {
+		c.add(rules, destinationRole, filepath.Base(c.Destinations), s)
 	}
 	return rules, nil
 }
 
-// note remembers a permission. seen are those of its function and stack so far.
-func (c *check) note(p permission, seen map[string]bool) {
-	if seen[p.id()] {
-		c.problem("%s is given %s twice (template.yaml:%d)", p.function, p, p.line)
-	}
-	seen[p.id()] = true
-	if _, known := c.known[p.id()]; !known {
-		c.known[p.id()] = len(c.order)
-		c.order = append(c.order, p)
+// add adds the rules of a function's statement, and notes what they are.
+func (c *check) add(rules map[string][]rule, function, at string, s template.Statement) {
+	all, arns := permissionsOf(function, at, s)
+	for i, p := range all {
+		if slices.ContainsFunc(rules[function], func(r rule) bool { return r.id() == p.id() }) {
+			c.problem("%s is given %s twice (%s)", p.function, p, p.at)
+		}
+		rules[function] = append(rules[function], newRule(p, arns[i], s.Conditions))
+		if !c.known[p.id()] {
+			c.known[p.id()] = true
+			c.order = append(c.order, p)
+		}
 	}
 }
 
 // call looks for what allows a call.
 func (c *check) call(stack string, rules map[string][]rule, call Call) {
-	switch {
-	case call.Session:
-		c.report.Sessions++
+	if call.Session && c.Destinations == "" {
 		return
-	case !c.functions[call.Function]:
+	}
+	if call.Session {
+		call.Function = destinationRole
+	}
+	if !c.functions[call.Function] {
 		c.problem("stack %s: %s on %s was called by %q, which is no function's folder: its settings want AWS_SDK_UA_APP_ID",
 			stack, call.Action, call.Resource, call.Function)
 		return
@@ -234,11 +249,11 @@ func (c *check) judge(p permission, excepted bool) {
 		c.problem("the exception for %s, %s is not needed: it is used, %d times", p.function, p, used)
 	case excepted:
 	case strings.ContainsAny(p.action, "*?"):
-		c.problem("%s is given %s (template.yaml:%d): name the actions, or nobody can tell which of them are used", p.function, p, p.line)
+		c.problem("%s is given %s (%s): name the actions, or nobody can tell which of them are used", p.function, p, p.at)
 	case used == 0:
-		c.problem("%s is given %s (template.yaml:%d), but never uses it: remove it, have a test use it, or say why in exceptions.go", p.function, p, p.line)
+		c.problem("%s is given %s (%s), but never uses it: remove it, have a test use it, or say why in exceptions.go", p.function, p, p.at)
 	case !c.needed[p.id()]:
-		c.problem("%s is given %s (template.yaml:%d), but whatever it calls by that it may also call by another statement: one of them is too much", p.function, p, p.line)
+		c.problem("%s is given %s (%s), but whatever it calls by that it may also call by another statement: one of them is too much", p.function, p, p.at)
 	}
 }
 

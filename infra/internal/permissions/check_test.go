@@ -116,7 +116,7 @@ func TestReport_Print(t *testing.T) {
 			{Function: "g", Action: "s3:GetObject", Resource: "*"},
 		},
 		Unused:   []permissions.Unused{{[]string{"f"}, []string{"kms:Decrypt"}, "${Key}", "S3 decrypts"}},
-		Problems: []string{"g is given too much"}, Sessions: 3,
+		Problems: []string{"g is given too much"},
 	}.Print(&out)
 	const want = `
 function  action           resource      calls
@@ -127,7 +127,7 @@ not used, for a reason:
   f: kms:Decrypt on ${Key}: S3 decrypts
 allowed by something else than the function's policy:
 policies: g is given too much
-policies: 3 permissions, 1 used, 1 not, for a reason; 3 calls under roles of destinations; 1 problems
+policies: 3 permissions, 1 used, 1 not, for a reason; 1 problems
 `
 	if err != nil || out.String() != want {
 		t.Errorf("prints (%v)\n%s\nwant\n%s", err, out.String(), want)

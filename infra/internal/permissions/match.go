@@ -16,7 +16,7 @@ type permission struct {
 	source     string // the resource as the template has it, or the policy's ARN
 	conditions string
 
-	line int // of the statement
+	at string // where it is written: template.yaml:12
 }
 
 // id tells permissions of different stacks apart, whose ARNs differ.
@@ -39,22 +39,22 @@ func (p permission) String() string {
 const policyAction = "policy"
 
 // permissionsOf lists what a statement allows, and the ARNs of each.
-func permissionsOf(function string, s template.Statement) (all []permission, arns [][]string) {
+func permissionsOf(function, at string, s template.Statement) (all []permission, arns [][]string) {
 	if s.Managed != "" {
-		return []permission{{function: function, action: policyAction, source: s.Managed, line: s.Line}}, [][]string{nil}
+		return []permission{{function: function, action: policyAction, source: s.Managed, at: at}}, [][]string{nil}
 	}
 	var conditions []string
 	for _, c := range s.Conditions {
 		conditions = append(conditions, c.Operator+" "+c.Key+" "+strings.Join(c.Values, ","))
 	}
 	for _, action := range s.Actions {
-		at := map[string]int{}
+		place := map[string]int{}
 		for _, r := range s.Resources {
-			i, known := at[r.Source]
+			i, known := place[r.Source]
 			if !known { // a list that a parameter holds is one source of several
 				i = len(all)
-				at[r.Source] = i
-				all = append(all, permission{function, action, r.Source, strings.Join(conditions, " and "), s.Line})
+				place[r.Source] = i
+				all = append(all, permission{function, action, r.Source, strings.Join(conditions, " and "), at})
 				arns = append(arns, nil)
 			}
 			arns[i] = append(arns[i], r.ARN)

@@ -40,7 +40,7 @@ func (r Report) Print(out io.Writer) error {
 	for _, problem := range r.Problems {
 		fmt.Fprintln(out, "policies:", problem)
 	}
-	_, err := fmt.Fprintf(out, "policies: %d permissions, %d used, %d not, for a reason; %d calls under roles of destinations; %d problems\n",
-		len(r.Uses), used, excepted, r.Sessions, len(r.Problems))
+	_, err := fmt.Fprintf(out, "policies: %d permissions, %d used, %d not, for a reason; %d problems\n",
+		len(r.Uses), used, excepted, len(r.Problems))
 	return err
 }

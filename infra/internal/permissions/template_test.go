@@ -13,7 +13,10 @@ import (
 	"csvexport/infra/internal/template"
 )
 
-const projectTemplate = "../../../template.yaml"
+const (
+	projectTemplate = "../../../template.yaml"
+	deliveredFile   = "arn:aws:s3:::delivery/csv/x"
+)
 
 // fullUse is a recording of a stack with everything, in which each function
 // makes use of each permission that has no exception, and nothing else. It is
@@ -56,6 +59,12 @@ func fullUse(t *testing.T) permissions.Recording {
 	for _, e := range elsewhere {
 		recording.Calls = append(recording.Calls, permissions.Call{Function: e.Function, Action: e.Action, Resource: concrete.Replace(e.Resource)})
 	}
+	for action, resource := range map[string]string{
+		"s3:PutObject": deliveredFile, "s3:GetObject": deliveredFile, "s3:DeleteObject": deliveredFile, "s3:AbortMultipartUpload": deliveredFile,
+		"s3:ListBucket": "arn:aws:s3:::delivery", "s3:ListBucketMultipartUploads": "arn:aws:s3:::delivery",
+	} {
+		recording.Calls = append(recording.Calls, permissions.Call{Function: "sweep", Action: action, Resource: resource, Session: true})
+	}
 	return recording
 }
 
@@ -65,7 +74,7 @@ func problems(t *testing.T, path string, r permissions.Recording) []string {
 	unused, elsewhere := permissions.Exceptions()
 	report, err := permissions.Check(permissions.Config{
 		Template: path, Recordings: []permissions.Recording{r}, Whole: true,
-		Unseen: permissions.Unseen(), Unused: unused, Elsewhere: elsewhere,
+		Unseen: permissions.Unseen(), Destinations: "../../../docs/datasets.md", Unused: unused, Elsewhere: elsewhere,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -165,5 +174,31 @@ func checkProblems(t *testing.T, found, want []string) {
 	}
 	if len(left) > 0 || t.Failed() {
 		t.Errorf("says:\n%s\nof which was not expected:\n%s", strings.Join(found, "\n"), strings.Join(left, "\n"))
+	}
+}
+
+// What is done under a destination's role is compared with the policy that
+// docs/datasets.md has for it.
+func TestCheck_destination(t *testing.T) {
+	tests := map[string]struct {
+		more permissions.Call
+		less string // an action
+		want []string
+	}{
+		"as documented":    {},
+		"one more action":  {more: permissions.Call{Action: "s3:PutObjectTagging", Resource: deliveredFile}, want: []string{"^a destination's role calls s3:PutObjectTagging, which its policy does not allow"}},
+		"another prefix":   {more: permissions.Call{Action: "s3:PutObject", Resource: "arn:aws:s3:::delivery/x"}, want: []string{"^a destination's role calls s3:PutObject, which .* on arn:aws:s3:::delivery/x$"}},
+		"one action never": {less: "s3:GetObject", want: []string{`^a destination's role is given s3:GetObject on arn:aws:s3:::acme-finance/csv/\* \(datasets.md\), but never uses it`}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			recording := fullUse(t)
+			recording.Calls = slices.DeleteFunc(recording.Calls, func(c permissions.Call) bool { return c.Session && c.Action == tt.less })
+			if tt.more.Action != "" {
+				tt.more.Function, tt.more.Session = "run-export", true
+				recording.Calls = append(recording.Calls, tt.more)
+			}
+			checkProblems(t, problems(t, projectTemplate, recording), tt.want)
+		})
 	}
 }
