@@ -124,21 +124,25 @@ func TestRecorder(t *testing.T) {
 		"SendMessage":      {sqs, "POST", "/", `{"QueueUrl":"http://q/000000000000/s-Queue"}`, []string{target + "AmazonSQS.SendMessage"}, []string{"sqs:SendMessage " + queue}},
 		"SendMessageBatch": {sqs, "POST", "/", `{"QueueUrl":"http://q/000000000000/s-Queue"}`, []string{target + "AmazonSQS.SendMessageBatch"}, []string{"sqs:SendMessage " + queue}},
 		"PutEvents": {
-			events, "POST", "/", `{"Entries":[{"EventBusName":"bus","Source":"csvexport"},{"Source":"x"}]}`, []string{target + "AWSEvents.PutEvents"},
+			events, "POST", "/", `{"Entries":[{"EventBusName":"bus","Source":"csvexport"},{"Source":"x"}]}`,
+			[]string{target + "AWSEvents.PutEvents"},
 			[]string{"events:PutEvents arn:aws:events:us-east-1:000000000000:event-bus/bus events:source=csvexport", "events:PutEvents arn:aws:events:us-east-1:000000000000:event-bus/default events:source=x"},
 		},
 		"AssumeRole":          {sts, "POST", "/", "Action=AssumeRole&RoleArn=arn:aws:iam::1:role/r", nil, []string{"sts:AssumeRole arn:aws:iam::1:role/r"}},
 		"AssumeRole, refused": {sts, "POST", "/", "Action=AssumeRole&RoleArn=arn:aws:iam::1:role/r", []string{"Want: 403"}, nil},
 		"GetItem": {
-			dynamo, "POST", "/", `{"TableName":"s-Table","Key":{"pk":{"S":"ping"},"sk":{"S":"x"}}}`, []string{target + "DynamoDB_20120810.GetItem"},
+			dynamo, "POST", "/", `{"TableName":"s-Table","Key":{"pk":{"S":"ping"},"sk":{"S":"x"}}}`,
+			[]string{target + "DynamoDB_20120810.GetItem"},
 			[]string{"dynamodb:GetItem " + table + " dynamodb:LeadingKeys=ping"},
 		},
 		"Query of an index": {
-			dynamo, "POST", "/", `{"TableName":"s-Table","IndexName":"by-owner"}`, []string{target + "DynamoDB_20120810.Query"},
+			dynamo, "POST", "/", `{"TableName":"s-Table","IndexName":"by-owner"}`,
+			[]string{target + "DynamoDB_20120810.Query"},
 			[]string{"dynamodb:Query " + table + "/index/by-owner"},
 		},
 		"BatchGetItem": {
-			dynamo, "POST", "/", `{"RequestItems":{"s-Table":{"Keys":[{"pk":{"S":"a"}},{"pk":{"S":"b"}}]}}}`, []string{target + "DynamoDB_20120810.BatchGetItem"},
+			dynamo, "POST", "/", `{"RequestItems":{"s-Table":{"Keys":[{"pk":{"S":"a"}},{"pk":{"S":"b"}}]}}}`,
+			[]string{target + "DynamoDB_20120810.BatchGetItem"},
 			[]string{"dynamodb:BatchGetItem " + table + " dynamodb:LeadingKeys=a,b"},
 		},
 		"TransactWriteItems": {
@@ -151,7 +155,8 @@ func TestRecorder(t *testing.T) {
 			},
 		},
 		"TransactGetItems": {
-			dynamo, "POST", "/", `{"TransactItems":[{"Get":{"TableName":"s-Table","Key":{"pk":{"S":"a"}}}}]}`, []string{target + "DynamoDB_20120810.TransactGetItems"},
+			dynamo, "POST", "/", `{"TransactItems":[{"Get":{"TableName":"s-Table","Key":{"pk":{"S":"a"}}}}]}`,
+			[]string{target + "DynamoDB_20120810.TransactGetItems"},
 			[]string{"dynamodb:GetItem " + table + " dynamodb:LeadingKeys=a"},
 		},
 		"ListTables": {dynamo, "POST", "/", `{}`, []string{target + "DynamoDB_20120810.ListTables"}, []string{"unknown:dynamodb:ListTables "}},
