@@ -112,10 +112,11 @@ test-product: $(LOCAL) race-detector ## Run the product's unit and adapter tests
 	@$(LOCAL) run -- $(call go-test,product)
 	@$(call no-skips,product)
 
-test-infra: $(LOCAL) $(READERS)/complete race-detector ## Run the local stack's tests and the end-to-end tests, and print a table of their cases
-	@rm -f .local/.tests/infra.json
-	@status=0; (cd infra && ../$(LOCAL) run -- $(call go-test,infra,-skip "$$($(CURDIR)/$(LOCAL) skip local)")) || status=$$?; \
-		$(LOCAL) cases local=.local/.tests/infra.json || status=$$?; exit $$status
+test-infra: $(LOCAL) $(READERS)/complete race-detector ## Run the local stack's tests and the end-to-end tests, print a table of their cases, and compare the functions' calls with their policies
+	@rm -rf .local/.tests/infra.json .local/.tests/calls
+	@status=0; (cd infra && RECORD_CALLS=$(CURDIR)/.local/.tests/calls ../$(LOCAL) run -- $(call go-test,infra,-skip "$$($(CURDIR)/$(LOCAL) skip local)")) || status=$$?; \
+		$(LOCAL) cases local=.local/.tests/infra.json || status=$$?; \
+		$(LOCAL) policies .local/.tests/calls || status=$$?; exit $$status
 	@$(call no-skips,infra)
 
 # $(call lane,NAME,SETTINGS,PREFIX,PACKAGES): the end-to-end tests in a lane, with other packages', and a table of their

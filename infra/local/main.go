@@ -43,6 +43,7 @@ const usage = `usage: local COMMAND [flags]
   lanes       write the table of the end-to-end tests and their lanes into docs/lanes.md
   docker -- CMD  run CMD with a Docker engine: the one there is, or as root one that is ended with CMD
   costs       compute what exports and an idle month cost in AWS, from a run on a stack of its own
+  policies FOLDER  compare the calls that functions made in end-to-end tests, recorded in FOLDER, with their IAM policies
   skip LANE   print the end-to-end tests that a lane leaves out, as go test -skip takes them
   run -- CMD  run CMD beside fresh stand-ins, named by TEST_DATABASE_URL,
               TEST_S3_URL, TEST_SQS_URL, TEST_DYNAMODB_URL and TEST_PSQL
@@ -74,6 +75,8 @@ type options struct {
 	pooler       string
 	only         string
 	minutes      int
+	calls        string // folder of recordings of functions' calls, absolute; empty: none
+	part         bool
 	parameters   parameters
 	functions    string // what runs the functions: processes or sam
 	invokeImage  string // of sam's containers; empty for AWS's
@@ -143,6 +146,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		err = writeLanes(opt.root, opt.write)
 	case "docker":
 		err = runWithDocker(ctx, opt, rest, stdout, stderr)
+	case "policies":
+		err = checkPolicies(opt, rest, stdout)
 	case "skip":
 		err = printSkip(rest, stdout)
 	case "run":
@@ -160,7 +165,7 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 	if err := fs.Parse(args); err != nil {
 		return opt, nil, err
 	}
-	if !slices.Contains([]string{"cases", "dataset", "docker", "skip", "run"}, command) && fs.NArg() > 0 {
+	if !slices.Contains([]string{"cases", "dataset", "docker", "policies", "skip", "run"}, command) && fs.NArg() > 0 {
 		return opt, nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
 	if err := opt.check(command); err != nil {
@@ -212,6 +217,7 @@ func (opt *options) declare(fs *flag.FlagSet, command string, getenv func(string
 		functions()
 		fs.Var(&opt.parameters, "param", "`NAME=VALUE` of a parameter of template.yaml, over the stack's own; may be repeated")
 		fs.BoolVar(&opt.requestsOnly, "requests-only", false, "deliver no message and follow no schedule: exports stay queued")
+		fs.StringVar(&opt.calls, "calls", getenv("RECORD_CALLS"), "record the functions' calls to AWS in this folder, for local policies")
 		fs.BoolVar(&opt.ephemeral, "ephemeral", false, "start empty and keep nothing")
 		rows(0, "seed the users table with so many rows if there is none; 0 for no table")
 	case "down":
@@ -244,6 +250,8 @@ func (opt *options) declare(fs *flag.FlagSet, command string, getenv func(string
 	case "soak":
 		fs.IntVar(&opt.minutes, "minutes", 10, "how long")
 		fs.IntVar(&opt.seed, "seed", 1, "number that the disturbances are made of")
+	case "policies":
+		fs.BoolVar(&opt.part, "part", false, "the folder holds the calls of some tests only: say nothing of what is unused")
 	case "cases", "docker", "skip": // take arguments
 	case "run": // takes arguments
 		emulator()
