@@ -23,6 +23,7 @@ var samExcluded = []excluded{
 	{"^TestConsole$/^below_the_stage$", samGateway},
 	{"^TestStagePrefix$", samGateway},
 	{"^TestExport$/^trace$", samLog},
+	{"^TestIdempotencyKey$/^one_worker$", samLog},
 	{"^TestBadInput$/^refused$/^(no_route_.*|.*_of_a_path)$", samGateway},
 	{"^TestBadInput$/^refused$/^(no_UTF-8|UTF-8_of_a_surrogate)$", samBytes},
 	{"^TestCancel$/^while_it_waits_for_a_worker$", samOne},
