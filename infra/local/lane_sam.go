@@ -31,6 +31,7 @@ var samExcluded = []excluded{
 	{"^TestExport_workerKilled$", samProcess},
 	{"^TestDestinations_workerKilled$", samProcess},
 	{"^TestConnections_tooFew$", samProcess},
+	{"^TestQuota$", samOne},
 	{"^TestMessage$", samProcess},
 	{"^TestDatasets$/^changed_between_request_and_run$", samCatalog},
 	{"^TestDatasets_S3$", samCatalog},
