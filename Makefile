@@ -34,7 +34,7 @@ export DATABASE_URL
 VERSIONS ?= 14 15 16 17
 ## STACK_NAME: name of the stack in AWS, for deploy; by default samconfig.toml's
 STACK_NAME ?=
-## PARAMS: parameters of template.yaml for deploy and up, NAME=VALUE …; for deploy by default samconfig.toml's
+## PARAMS: parameters of template.yaml for deploy, sam-build and up, NAME=VALUE …; for deploy by default samconfig.toml's
 PARAMS ?=
 
 # Folders under .local/ that start with a dot are no stacks.
@@ -51,9 +51,9 @@ GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v
 GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0
 UV_VERSION := 0.13.9
 
-# How Lambda's binaries are built; sam-build gives the same to sam.
+# How Lambda's binaries are built; sam-build gives the same to sam, which takes GOARCH from template.yaml's Architecture.
 LAMBDA_GOFLAGS := -trimpath -tags=lambda.norpc -ldflags=-s
-LAMBDA_ENV := CGO_ENABLED=0 GOOS=linux GOARCH=amd64
+LAMBDA_ENV := CGO_ENABLED=0 GOOS=linux GOARCH=$(if $(findstring Architecture=x86_64,$(PARAMS)),amd64,arm64)
 
 # sam reads the shell's AWS settings; validating and building need none.
 SAM_ENV := env -u AWS_PROFILE AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null \
@@ -202,7 +202,7 @@ build: ## Compile both modules, and every function as Lambda runs it
 	@$(LAMBDA_ENV) go build $(LAMBDA_GOFLAGS) -o .local/.build/ ./functions/...
 
 sam-build: $(SAM)/complete ## Build the functions for deployment, with sam, into .aws-sam
-	@$(SAM_ENV) $(LAMBDA_ENV) GOFLAGS="$(LAMBDA_GOFLAGS)" $(SAM)/bin/python -m samcli build
+	@$(SAM_ENV) $(LAMBDA_ENV) GOFLAGS="$(LAMBDA_GOFLAGS)" $(SAM)/bin/python -m samcli build $(if $(PARAMS),--parameter-overrides $(PARAMS))
 
 deploy: $(SAM)/complete ## Deploy to AWS with your own credentials; shows the changes and asks first
 	@$(DEPLOY_ENV) $(SAM)/bin/python infra/deploy/check_aws.py
