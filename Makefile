@@ -41,6 +41,7 @@ PARAMS ?=
 TOOLS := .local/.tools
 LOCAL := $(TOOLS)/local
 SAM := $(TOOLS)/sam
+CHECKOV := $(TOOLS)/checkov
 UV := $(TOOLS)/uv
 READERS := $(TOOLS)/readers
 SCHEMATHESIS := $(TOOLS)/schemathesis
@@ -183,8 +184,13 @@ lint-go: ## Check the Go code of both modules, their go.mod files and the CI scr
 	@go -C infra mod tidy -diff
 	@bash -n .ci/run
 
-lint-template: $(SAM)/complete ## Check template.yaml
+# checkov sees what is deployed, too: SAM's roles and permissions are in the transformed template only.
+lint-template: $(SAM)/complete $(CHECKOV)/complete ## Check template.yaml with sam, cfn-lint and checkov
 	@$(SAM_ENV) $(SAM)/bin/python -m samcli validate --lint
+	@$(SAM_ENV) $(SAM)/bin/cfn-lint template.yaml
+	@mkdir -p .local/.tests
+	@$(SAM_ENV) $(SAM)/bin/python infra/lint/transform.py template.yaml >.local/.tests/template.json
+	@$(CHECKOV)/bin/checkov --config-file infra/checkov/checkov.yaml --file template.yaml .local/.tests/template.json
 
 lint-vulnerabilities: $(LOCAL) ## Look for known vulnerabilities that the Go code of both modules reaches
 	@$(LOCAL) vulnerabilities
@@ -220,7 +226,7 @@ tidy: ## Bring go.mod and go.sum of both modules up to date
 	@go -C infra mod tidy
 
 lock: $(UV)/complete ## Lock the Python and npm packages anew, after a change of a requirements.in or a package.json
-	@for dir in infra/local infra/lint infra/bench infra/readers infra/api; do \
+	@for dir in infra/local infra/lint infra/checkov infra/bench infra/readers infra/api; do \
 		case $$dir in infra/api) python=3.11;; *) python=3.10;; esac; \
 		$(UV)/bin/uv pip compile --quiet --universal --python-version $$python --generate-hashes --no-annotate --no-header \
 			--no-emit-index-url $$dir/requirements.in --output-file $$dir/requirements.txt || exit; \
@@ -242,6 +248,12 @@ $(LOCAL):
 
 $(SAM)/complete: infra/lint/requirements.txt
 	@echo "installing the SAM CLI (once, about a minute)" >&2
+	@$(call venv,$(@D))
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
+	@touch $@
+
+$(CHECKOV)/complete: infra/checkov/requirements.txt
+	@echo "installing checkov (once, about a minute)" >&2
 	@$(call venv,$(@D))
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
 	@touch $@
