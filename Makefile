@@ -34,6 +34,8 @@ export DATABASE_URL
 VERSIONS ?= 14 15 16 17
 ## STACK_NAME: name of the stack in AWS, for deploy; by default samconfig.toml's
 STACK_NAME ?=
+## GRADUAL: how deploy shifts requests to the new functions, such as Canary10Percent5Minutes; empty: at once
+GRADUAL ?=
 ## PARAMS: parameters of template.yaml for deploy, sam-build and up, NAME=VALUE …; for deploy by default samconfig.toml's
 PARAMS ?=
 
@@ -58,7 +60,7 @@ LAMBDA_ENV := CGO_ENABLED=0 GOOS=linux GOARCH=$(if $(findstring Architecture=x86
 
 # sam reads the shell's AWS settings; validating and building need none.
 SAM_ENV := env -u AWS_PROFILE AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null \
-	AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true SAM_CLI_TELEMETRY=0
+	AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true SAM_CLI_TELEMETRY=0 PYTHONDONTWRITEBYTECODE=1
 
 # The race detector needs a C compiler; the go command turns cgo off where it finds none.
 RACE = $(shell test "$$(go env CGO_ENABLED)" = 1 && echo -race)
@@ -189,8 +191,11 @@ lint-template: $(SAM)/complete $(CHECKOV)/complete ## Check template.yaml with s
 	@$(SAM_ENV) $(SAM)/bin/python -m samcli validate --lint
 	@$(SAM_ENV) $(SAM)/bin/cfn-lint template.yaml
 	@mkdir -p .local/.tests
+	@$(SAM_ENV) $(SAM)/bin/python infra/lint/test_gradual.py --quiet
 	@$(SAM_ENV) $(SAM)/bin/python infra/lint/transform.py template.yaml >.local/.tests/template.json
-	@$(CHECKOV)/bin/checkov --config-file infra/checkov/checkov.yaml --file template.yaml .local/.tests/template.json
+	@$(SAM_ENV) $(SAM)/bin/python infra/lint/transform.py template.yaml Canary10Percent5Minutes >.local/.tests/gradual.json
+	@$(SAM_ENV) $(SAM)/bin/cfn-lint .local/.tests/gradual.json
+	@$(CHECKOV)/bin/checkov --config-file infra/checkov/checkov.yaml --file template.yaml .local/.tests/template.json .local/.tests/gradual.json
 
 lint-vulnerabilities: $(LOCAL) ## Look for known vulnerabilities that the Go code of both modules reaches
 	@$(LOCAL) vulnerabilities
@@ -213,6 +218,7 @@ sam-build: $(SAM)/complete ## Build the functions for deployment, with sam, into
 deploy: $(SAM)/complete ## Deploy to AWS with your own credentials; shows the changes and asks first
 	@$(DEPLOY_ENV) $(SAM)/bin/python infra/deploy/check_aws.py
 	@$(MAKE) --no-print-directory sam-build
+	@$(if $(GRADUAL),$(SAM)/bin/python infra/deploy/gradual.py .aws-sam/build/template.yaml "$(GRADUAL)")
 	@$(DEPLOY_ENV) $(SAM)/bin/python -m samcli deploy $(if $(STACK_NAME),--stack-name "$(STACK_NAME)") $(if $(PARAMS),--parameter-overrides $(PARAMS))
 
 # The shell's own AWS settings; boto3 reads the region's older name only.

@@ -1,5 +1,7 @@
 """Print the CloudFormation template that SAM makes of a SAM template.
 
+    transform.py template.yaml [GRADUAL's configuration]
+
 That is what is deployed: it has the roles, permissions and event source
 mappings that SAM adds, which checkov can't see in the template itself.
 Nothing is asked of AWS; parameters have their defaults.
@@ -7,10 +9,14 @@ Nothing is asked of AWS; parameters have their defaults.
 
 import json
 import logging
+import pathlib
 import sys
 
 from samcli.yamlhelper import yaml_parse
 from samtranslator.translator.transform import transform
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "deploy"))
+import gradual  # noqa: E402
 
 
 class NoManagedPolicies:
@@ -20,14 +26,16 @@ class NoManagedPolicies:
         return {}
 
 
-def main() -> None:
+def transformed(path: str, configuration: str = "", release: str = "1") -> dict:
     logging.disable(logging.WARNING)  # SAM tells what its feature toggles lack
-    with open(sys.argv[1], encoding="utf-8") as file:
-        template = yaml_parse(file.read())
+    template = yaml_parse(pathlib.Path(path).read_text(encoding="utf-8"))
+    if configuration:
+        gradual.make_gradual(template, configuration, release)
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = "s3://bucket/key"  # where sam deploy would put the code
-    json.dump(transform(template, {}, NoManagedPolicies()), sys.stdout, indent=1)
+    return transform(template, {}, NoManagedPolicies())
 
 
-main()
+if __name__ == "__main__":
+    json.dump(transformed(*sys.argv[1:]), sys.stdout, indent=1)
