@@ -36,6 +36,8 @@ VERSIONS ?= 14 15 16 17
 STACK_NAME ?=
 ## GRADUAL: how deploy shifts requests to the new functions, such as Canary10Percent5Minutes; empty: at once
 GRADUAL ?=
+## USAGE_PLAN: limits of each API key, which deploy then asks callers for: requests a second, at once and a month, such as 10:20:100000; empty: no keys
+USAGE_PLAN ?=
 ## PARAMS: parameters of template.yaml for deploy, sam-build and up, NAME=VALUE …; for deploy by default samconfig.toml's
 PARAMS ?=
 
@@ -186,16 +188,19 @@ lint-go: ## Check the Go code of both modules, their go.mod files and the CI scr
 	@go -C infra mod tidy -diff
 	@bash -n .ci/run
 
-# checkov sees what is deployed, too: SAM's roles and permissions are in the transformed template only.
+# checkov sees what is deployed, too: SAM's roles and permissions are in the transformed template only. The variant is what GRADUAL and USAGE_PLAN make.
 lint-template: $(SAM)/complete $(CHECKOV)/complete ## Check template.yaml with sam, cfn-lint and checkov
 	@$(SAM_ENV) $(SAM)/bin/python -m samcli validate --lint
 	@$(SAM_ENV) $(SAM)/bin/cfn-lint template.yaml
 	@mkdir -p .local/.tests
-	@$(SAM_ENV) $(SAM)/bin/python infra/lint/test_gradual.py --quiet
+	@$(SAM_ENV) $(SAM)/bin/python infra/lint/test_deploy.py --quiet
+	@cp template.yaml .local/.tests/variant.yaml
+	@$(SAM_ENV) $(SAM)/bin/python infra/deploy/gradual.py .local/.tests/variant.yaml Canary10Percent5Minutes
+	@$(SAM_ENV) $(SAM)/bin/python infra/deploy/api_keys.py .local/.tests/variant.yaml 10:20:100000
 	@$(SAM_ENV) $(SAM)/bin/python infra/lint/transform.py template.yaml >.local/.tests/template.json
-	@$(SAM_ENV) $(SAM)/bin/python infra/lint/transform.py template.yaml Canary10Percent5Minutes >.local/.tests/gradual.json
-	@$(SAM_ENV) $(SAM)/bin/cfn-lint .local/.tests/gradual.json
-	@$(CHECKOV)/bin/checkov --config-file infra/checkov/checkov.yaml --file template.yaml .local/.tests/template.json .local/.tests/gradual.json
+	@$(SAM_ENV) $(SAM)/bin/python infra/lint/transform.py .local/.tests/variant.yaml >.local/.tests/variant.json
+	@$(SAM_ENV) $(SAM)/bin/cfn-lint .local/.tests/variant.yaml .local/.tests/variant.json
+	@$(CHECKOV)/bin/checkov --config-file infra/checkov/checkov.yaml --file template.yaml .local/.tests/template.json .local/.tests/variant.json
 
 lint-vulnerabilities: $(LOCAL) ## Look for known vulnerabilities that the Go code of both modules reaches
 	@$(LOCAL) vulnerabilities
@@ -219,6 +224,7 @@ deploy: $(SAM)/complete ## Deploy to AWS with your own credentials; shows the ch
 	@$(DEPLOY_ENV) $(SAM)/bin/python infra/deploy/check_aws.py
 	@$(MAKE) --no-print-directory sam-build
 	@$(if $(GRADUAL),$(SAM)/bin/python infra/deploy/gradual.py .aws-sam/build/template.yaml "$(GRADUAL)")
+	@$(if $(USAGE_PLAN),$(SAM)/bin/python infra/deploy/api_keys.py .aws-sam/build/template.yaml "$(USAGE_PLAN)")
 	@$(DEPLOY_ENV) $(SAM)/bin/python -m samcli deploy $(if $(STACK_NAME),--stack-name "$(STACK_NAME)") $(if $(PARAMS),--parameter-overrides $(PARAMS))
 
 # The shell's own AWS settings; boto3 reads the region's older name only.

@@ -1,7 +1,5 @@
 """Print the CloudFormation template that SAM makes of a SAM template.
 
-    transform.py template.yaml [GRADUAL's configuration]
-
 That is what is deployed: it has the roles, permissions and event source
 mappings that SAM adds, which checkov can't see in the template itself.
 Nothing is asked of AWS; parameters have their defaults.
@@ -9,14 +7,10 @@ Nothing is asked of AWS; parameters have their defaults.
 
 import json
 import logging
-import pathlib
 import sys
 
 from samcli.yamlhelper import yaml_parse
 from samtranslator.translator.transform import transform
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "deploy"))
-import gradual  # noqa: E402
 
 
 class NoManagedPolicies:
@@ -26,11 +20,8 @@ class NoManagedPolicies:
         return {}
 
 
-def transformed(path: str, configuration: str = "", release: str = "1") -> dict:
+def transformed(template: dict) -> dict:
     logging.disable(logging.WARNING)  # SAM tells what its feature toggles lack
-    template = yaml_parse(pathlib.Path(path).read_text(encoding="utf-8"))
-    if configuration:
-        gradual.make_gradual(template, configuration, release)
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = "s3://bucket/key"  # where sam deploy would put the code
@@ -38,4 +29,5 @@ def transformed(path: str, configuration: str = "", release: str = "1") -> dict:
 
 
 if __name__ == "__main__":
-    json.dump(transformed(*sys.argv[1:]), sys.stdout, indent=1)
+    with open(sys.argv[1], encoding="utf-8") as source:
+        json.dump(transformed(yaml_parse(source.read())), sys.stdout, indent=1)

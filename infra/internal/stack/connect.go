@@ -44,7 +44,7 @@ func (s *Stack) connect(ctx context.Context, declared *template.Stack, endpoints
 		})
 	})
 	s.serve(routes, gateway.New(gateway.Config{
-		Routes: declared.Routes, Responses: declared.GatewayResponses,
+		Routes: declared.Routes, Responses: declared.GatewayResponses, Preflight: declared.Preflight,
 		Invoke: s.host.Invoke, Region: localaws.Region, AccountID: localaws.AccountID, APIID: s.folder.Name,
 	}))
 	return nil
