@@ -185,6 +185,25 @@ func TestHardening_endpoints(t *testing.T) {
 	}
 }
 
+// What the functions in the VPC may ask of SQS, they can ask through the
+// endpoint. Messages are received by Lambda, which does it outside of the VPC.
+func TestHardening_queueEndpoint(t *testing.T) {
+	d := wholeTemplate(t)
+	var want []string
+	for _, e := range d.of("AWS::Serverless::Function") {
+		if e.property("VpcConfig") == "" {
+			continue
+		}
+		role, _, _ := strings.Cut(e.property("Role"), ".")
+		want = append(want, matches(`(sqs:[A-Za-z]+)`, d.Resources[role].property("Policies"))...)
+	}
+	slices.Sort(want)
+	want = slices.DeleteFunc(slices.Compact(want), func(a string) bool { return a == "sqs:ReceiveMessage" || a == "sqs:DeleteMessage" })
+	if got := matches(`(sqs:[A-Za-z]+)`, d.Resources["QueueEndpoint"].property("PolicyDocument")); !slices.Equal(want, got) || len(got) == 0 {
+		t.Errorf("the endpoint lets %v through, the functions ask for %v", got, want)
+	}
+}
+
 // Who deploys finds each parameter in the console's form and in the manual.
 func TestParameters(t *testing.T) {
 	d := wholeTemplate(t)

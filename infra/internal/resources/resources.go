@@ -66,7 +66,7 @@ func createBucket(ctx context.Context, client *s3.Client, b template.Bucket) err
 	for _, r := range b.CORS {
 		rules = append(rules, s3types.CORSRule{
 			AllowedOrigins: r.Origins, AllowedMethods: r.Methods, AllowedHeaders: r.Headers, ExposeHeaders: r.Exposed,
-			MaxAgeSeconds: aws.Int32(int32(r.MaxAge)),
+			MaxAgeSeconds: aws.Int32(int32(r.MaxAge)), //nolint:gosec // a day at most
 		})
 	}
 	_, err = client.PutBucketCors(ctx, &s3.PutBucketCorsInput{Bucket: &b.Name, CORSConfiguration: &s3types.CORSConfiguration{CORSRules: rules}})

@@ -67,3 +67,24 @@ func TestLoad_AllowedOrigin(t *testing.T) {
 		}
 	}
 }
+
+// What protects a stack in AWS doesn't keep it from being served locally.
+func TestLoad_everythingOn(t *testing.T) {
+	const key, account = "arn:aws:kms:us-east-1:123456789012:key/k", "123456789012"
+	parameters := map[string]string{
+		"KmsKeyArn": key, "AlarmEmail": "ops@example.com", "AlarmTopicArn": "arn:aws:sns:us-east-1:" + account + ":ops", "ApiAccessLog": "true",
+		"VpcEndpoints": "true", "VpcId": "vpc-1a", "VpcSubnetIds": "subnet-1a,subnet-2b", "VpcSecurityGroupIds": "sg-1a", "VpcRouteTableIds": "rtb-1a",
+		"Architecture": "x86_64", "DeliveryRoles": "arn:aws:iam::" + account + ":role/r", "Datasets": "s3://bucket/datasets.yaml",
+	}
+	plain, err := template.Load("../../../template.yaml", template.Options{StackName: "Local", QueueURL: queueURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stack, err := template.Load("../../../template.yaml", template.Options{StackName: "Local", Parameters: parameters, QueueURL: queueURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(plain.Tables, stack.Tables) + cmp.Diff(plain.Queues, stack.Queues) + cmp.Diff(plain.Routes, stack.Routes); diff != "" {
+		t.Errorf("(-plain +all on):\n%s", diff)
+	}
+}

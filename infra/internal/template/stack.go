@@ -119,5 +119,5 @@ type Bucket struct {
 // CORSRule says pages of which origins may use a bucket, and how.
 type CORSRule struct {
 	Origins, Methods, Headers, Exposed []string
-	MaxAge                             int // seconds
+	MaxAge                             int // seconds, 86400 at most
 }
