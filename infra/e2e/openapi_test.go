@@ -130,7 +130,7 @@ func (c contract) checkAnswer(request *openapi3filter.RequestValidationInput, a 
 // ownHeaders are those of HTTP and of API Gateway, which no operation lists.
 // The last two stand in the document's text: a deployment has them on every answer, or on none.
 var ownHeaders = []string{
-	"Content-Type", "Content-Length", "Date", "X-Amzn-Requestid", "X-Amzn-Errortype",
+	"Server", "Content-Type", "Content-Length", "Date", "X-Amzn-Requestid", "X-Amzn-Errortype",
 	"Access-Control-Allow-Origin", "Access-Control-Expose-Headers",
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -14,7 +15,10 @@ import (
 // "localstack" has LocalStack and DynamoDB Local in their place; "sam" has the
 // functions and routes run by the SAM CLI in containers.
 //
-// lanes are those beside "local" and the tests that don't run there.
+// localLane is the one that leaves nothing out.
+const localLane = "local"
+
+// lanes are those beside localLane and the tests that don't run there.
 var lanes = map[string][]excluded{
 	"localstack": localStackExcluded,
 	"sam":        samExcluded,
@@ -24,6 +28,23 @@ var lanes = map[string][]excluded{
 type excluded struct {
 	Test   string // as go test -skip takes it: ^TestName$, or ^TestName$/^part$
 	Reason string // what is different there, in a sentence
+}
+
+// leftOut reports whether a lane leaves a test, or a part of one, out.
+func leftOut(lane, name string) bool {
+	parts := strings.Split(name, "/")
+	return slices.ContainsFunc(lanes[lane], func(e excluded) bool {
+		patterns := strings.Split(e.Test, "/")
+		if len(patterns) > len(parts) {
+			return false
+		}
+		for i, p := range patterns {
+			if !regexp.MustCompile(p).MatchString(parts[i]) {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // printSkip prints what go test -skip must be given in a lane.

@@ -55,7 +55,12 @@ func withStack(ctx context.Context, opt options, stderr io.Writer, f func(*stack
 	defer func() { err = errors.Join(err, folder.Close()) }()
 	begin := time.Now()
 	fmt.Fprintf(stderr, "starting the stack %q: Postgres, SQS, DynamoDB, S3 and the functions\n", opt.stack)
+	run, err := opt.sam()
+	if err != nil {
+		return err
+	}
 	s, err := stack.Start(ctx, folder, stack.Config{
+		SAM:  run,
 		Port: opt.port, DatabaseURL: opt.databaseURL, Datasets: opt.datasets, Parameters: opt.parameters, RequestsOnly: opt.requestsOnly, Out: stderr,
 	})
 	if err != nil {
