@@ -42,13 +42,18 @@ export DYNAMODB_URL
 VERSIONS ?= 14 15 16 17
 ## STACK_NAME: name of the stack in AWS, for deploy; by default samconfig.toml's
 STACK_NAME ?=
-## PARAMS: parameters of template.yaml for deploy and up, NAME=VALUE …; for deploy by default samconfig.toml's
+## GRADUAL: how deploy shifts requests to the new functions, such as Canary10Percent5Minutes; empty: at once
+GRADUAL ?=
+## USAGE_PLAN: limits of each API key, which deploy then asks callers for: requests a second, at once and a month, such as 10:20:100000; empty: no keys
+USAGE_PLAN ?=
+## PARAMS: parameters of template.yaml for deploy, sam-build and up, NAME=VALUE …; for deploy by default samconfig.toml's
 PARAMS ?=
 
 # Folders under .local/ that start with a dot are no stacks.
 TOOLS := .local/.tools
 LOCAL := $(TOOLS)/local
 SAM := $(TOOLS)/sam
+CHECKOV := $(TOOLS)/checkov
 UV := $(TOOLS)/uv
 READERS := $(TOOLS)/readers
 SCHEMATHESIS := $(TOOLS)/schemathesis
@@ -60,13 +65,13 @@ ACTIONLINT := go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0
 UV_VERSION := 0.13.9
 
-# How Lambda's binaries are built; sam-build gives the same to sam.
+# How Lambda's binaries are built; sam-build gives the same to sam, which takes GOARCH from template.yaml's Architecture.
 LAMBDA_GOFLAGS := -trimpath -tags=lambda.norpc -ldflags=-s
-LAMBDA_ENV := CGO_ENABLED=0 GOOS=linux GOARCH=amd64
+LAMBDA_ENV := CGO_ENABLED=0 GOOS=linux GOARCH=$(if $(findstring Architecture=x86_64,$(PARAMS)),amd64,arm64)
 
 # sam reads the shell's AWS settings; validating and building need none.
 SAM_ENV := env -u AWS_PROFILE AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null \
-	AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true SAM_CLI_TELEMETRY=0
+	AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true SAM_CLI_TELEMETRY=0 PYTHONDONTWRITEBYTECODE=1
 
 # The race detector needs a C compiler; the go command turns cgo off where it finds none.
 RACE = $(shell test "$$(go env CGO_ENABLED)" = 1 && echo -race)
@@ -251,8 +256,19 @@ lint-go: ## Check the Go code of both modules, their go.mod files, the CI script
 	@bash -n .ci/run
 	@$(ACTIONLINT) -shellcheck= -pyflakes=
 
-lint-template: $(SAM)/complete ## Check template.yaml
+# checkov sees what is deployed, too: SAM's roles and permissions are in the transformed template only. The variant is what GRADUAL and USAGE_PLAN make.
+lint-template: $(SAM)/complete $(CHECKOV)/complete ## Check template.yaml with sam, cfn-lint and checkov
 	@$(SAM_ENV) $(SAM)/bin/python -m samcli validate --lint
+	@$(SAM_ENV) $(SAM)/bin/cfn-lint template.yaml
+	@mkdir -p .local/.tests
+	@$(SAM_ENV) $(SAM)/bin/python infra/lint/test_deploy.py --quiet
+	@cp template.yaml .local/.tests/variant.yaml
+	@$(SAM_ENV) $(SAM)/bin/python infra/deploy/gradual.py .local/.tests/variant.yaml Canary10Percent5Minutes
+	@$(SAM_ENV) $(SAM)/bin/python infra/deploy/api_keys.py .local/.tests/variant.yaml 10:20:100000
+	@$(SAM_ENV) $(SAM)/bin/python infra/lint/transform.py template.yaml >.local/.tests/template.json
+	@$(SAM_ENV) $(SAM)/bin/python infra/lint/transform.py .local/.tests/variant.yaml >.local/.tests/variant.json
+	@$(SAM_ENV) $(SAM)/bin/cfn-lint .local/.tests/variant.yaml .local/.tests/variant.json
+	@$(CHECKOV)/bin/checkov --config-file infra/checkov/checkov.yaml --file template.yaml .local/.tests/template.json .local/.tests/variant.json
 
 lint-vulnerabilities: $(LOCAL) ## Look for known vulnerabilities that the Go code of both modules reaches
 	@$(LOCAL) vulnerabilities
@@ -274,11 +290,13 @@ build: ## Compile both modules, and every function as Lambda runs it
 	@$(LAMBDA_ENV) go build $(LAMBDA_GOFLAGS) -o .local/.build/ ./functions/...
 
 sam-build: $(SAM)/complete ## Build the functions for deployment, with sam, into .aws-sam
-	@$(SAM_ENV) $(LAMBDA_ENV) GOFLAGS="$(LAMBDA_GOFLAGS)" $(SAM)/bin/python -m samcli build
+	@$(SAM_ENV) $(LAMBDA_ENV) GOFLAGS="$(LAMBDA_GOFLAGS)" $(SAM)/bin/python -m samcli build $(if $(PARAMS),--parameter-overrides $(PARAMS))
 
 deploy: $(SAM)/complete ## Deploy to AWS with your own credentials; shows the changes and asks first
 	@$(DEPLOY_ENV) $(SAM)/bin/python infra/deploy/check_aws.py
 	@$(MAKE) --no-print-directory sam-build
+	@$(if $(GRADUAL),$(SAM)/bin/python infra/deploy/gradual.py .aws-sam/build/template.yaml "$(GRADUAL)")
+	@$(if $(USAGE_PLAN),$(SAM)/bin/python infra/deploy/api_keys.py .aws-sam/build/template.yaml "$(USAGE_PLAN)")
 	@$(DEPLOY_ENV) $(SAM)/bin/python -m samcli deploy $(if $(STACK_NAME),--stack-name "$(STACK_NAME)") $(if $(PARAMS),--parameter-overrides $(PARAMS))
 
 # The shell's own AWS settings; boto3 reads the region's older name only.
@@ -292,7 +310,7 @@ tidy: ## Bring go.mod and go.sum of both modules up to date
 	@go -C infra mod tidy
 
 lock: $(UV)/complete ## Lock the Python and npm packages anew, after a change of a requirements.in or a package.json
-	@for dir in infra/local infra/localstack infra/lint infra/bench infra/readers infra/api; do \
+	@for dir in infra/local infra/localstack infra/lint infra/checkov infra/bench infra/readers infra/api; do \
 		case $$dir in infra/api) python=3.11;; *) python=3.10;; esac; \
 		$(UV)/bin/uv pip compile --quiet --universal --python-version $$python --generate-hashes --no-annotate --no-header \
 			--no-emit-index-url $$dir/requirements.in --output-file $$dir/requirements.txt || exit; \
@@ -314,6 +332,12 @@ $(LOCAL):
 
 $(SAM)/complete: infra/lint/requirements.txt
 	@echo "installing the SAM CLI (once, about a minute)" >&2
+	@$(call venv,$(@D))
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
+	@touch $@
+
+$(CHECKOV)/complete: infra/checkov/requirements.txt
+	@echo "installing checkov (once, about a minute)" >&2
 	@$(call venv,$(@D))
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
 	@touch $@

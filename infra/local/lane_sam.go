@@ -18,6 +18,7 @@ var samExcluded = []excluded{
 	{"^TestAuth$", samIssuer},
 	{"^TestOwners$", samIssuer},
 	{"^TestRights$", samIssuer},
+	{"^TestOrigin$", samIssuer},
 	{"^TestWebhooks$", samIssuer},
 	{"^TestDestinations$", samIssuer},
 	{"^TestConsole$/^below_the_stage$", samGateway},

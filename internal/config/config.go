@@ -62,6 +62,9 @@ type Config struct {
 	AuthScope      string   `env:"AUTH_SCOPE"`
 	AuthClaims     []string `env:"AUTH_CLAIMS"`
 	AllowAnonymous bool     `env:"ALLOW_ANONYMOUS"`
+	// AllowedOrigin is the one other origin whose pages may call the routes, as
+	// scheme://host[:port] (the Fetch standard's CORS protocol); empty for none.
+	AllowedOrigin string `env:"ALLOWED_ORIGIN"`
 }
 
 // DatabaseTLS says who decides how a connection to Postgres is protected.
@@ -185,6 +188,9 @@ func (c Config) check() []error {
 	}
 	if !slices.Contains([]AuthMode{JWT, NoAuth, IAM}, c.AuthMode) {
 		problems = append(problems, errors.New("AUTH_MODE must be jwt, none or iam"))
+	}
+	if u, err := url.Parse(c.AllowedOrigin); err != nil || c.AllowedOrigin != "" && c.AllowedOrigin != u.Scheme+"://"+u.Host {
+		problems = append(problems, errors.New("ALLOWED_ORIGIN must be an origin such as https://app.example.com"))
 	}
 	if c.PresignTTL <= 0 || c.PresignTTL > maxPresignTTL {
 		problems = append(problems, errors.New("PRESIGN_TTL must be a positive duration of at most 168h"))

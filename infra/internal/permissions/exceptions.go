@@ -12,6 +12,7 @@ func Unseen() map[string]string {
 		"DatabaseSecretArn":  "arn:aws:secretsmanager:us-east-1:000000000000:secret:database-AbCdEf",
 		"DatabaseIamUserArn": "arn:aws:rds-db:us-east-1:000000000000:dbuser:db-1/exports",
 		"DatabaseCa":         "s3://certificates/ca.pem",
+		"KmsKeyArn":          "arn:aws:kms:us-east-1:000000000000:key/00000000-0000-0000-0000-000000000000",
 		"VpcSubnetIds":       "subnet-1", "VpcSecurityGroupIds": "sg-1",
 		"Datasets":      "s3://catalog/datasets.yaml",
 		"DeliveryRoles": "arn:aws:iam::000000000000:role/delivery",
@@ -77,6 +78,14 @@ var unused = []Unused{
 		[]string{"s3:GetObject"},
 		"arn:${AWS::Partition}:s3:::${DatabaseCa}",
 		"the local Postgres is on loopback, where it needs no certificate; internal/s3file is tested over HTTP",
+	},
+	{
+		nil,
+		[]string{
+			"kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo",
+		},
+		"${KmsKeyArn}",
+		"S3, SQS, DynamoDB and Secrets Manager ask KMS in the function's name, which is what kms:ViaService allows; locally nothing is encrypted",
 	},
 	{
 		[]string{destinationRole},

@@ -231,16 +231,23 @@ func writeSettings(path string, functions []template.Function) error {
 	return os.WriteFile(path, text, 0o600)
 }
 
-// overrides is sam's option for the template's parameters; none for none.
+// overrides is sam's option for the template's parameters. Functions are built
+// for this machine's processors, and run on them, whatever they are in AWS.
 func overrides(parameters map[string]string) []string {
 	quote := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
-	var list []string
+	list := []string{"Architecture=" + architecture()}
 	for name, value := range parameters {
-		list = append(list, name+`="`+quote.Replace(value)+`"`)
-	}
-	if len(list) == 0 {
-		return nil
+		if name != "Architecture" {
+			list = append(list, name+`="`+quote.Replace(value)+`"`)
+		}
 	}
 	slices.Sort(list)
 	return []string{"--parameter-overrides", strings.Join(list, " ")}
+}
+
+func architecture() string {
+	if runtime.GOARCH == "amd64" {
+		return "x86_64"
+	}
+	return runtime.GOARCH
 }

@@ -173,7 +173,7 @@ func (s *Stack) runFunctions(_ context.Context, cfg Config, declared *template.S
 	s.host = s.lambdaHost(binaries, declared, seen)
 	s.serve(invoke, s.host)
 	s.serve(routes, gateway.New(gateway.Config{
-		Routes: declared.Routes, Responses: declared.GatewayResponses,
+		Routes: declared.Routes, Responses: declared.GatewayResponses, Preflight: declared.Preflight,
 		Invoke: s.host.Invoke, Region: localaws.Region, AccountID: localaws.AccountID, APIID: s.folder.Name,
 	}))
 	s.deployed = Deployed{

@@ -64,10 +64,15 @@ func (l *loader) resourceTypes() map[string]*resourceType {
 		// What guards and watches the others in AWS means nothing here.
 		"AWS::CloudWatch::Alarm":     {absent: true},
 		"AWS::CloudWatch::Dashboard": {absent: true},
+		"AWS::EC2::SecurityGroup":    {absent: true},
+		"AWS::EC2::VPCEndpoint":      {absent: true},
 		"AWS::IAM::ManagedPolicy":    {absent: true},
 		"AWS::IAM::Role":             {absent: true},
+		"AWS::KMS::Key":              {absent: true},
 		"AWS::Logs::LogGroup":        {absent: true},
 		"AWS::S3::BucketPolicy":      {absent: true},
+		"AWS::SNS::Topic":            {absent: true},
+		"AWS::SNS::TopicPolicy":      {absent: true},
 		"AWS::SQS::QueuePolicy":      {absent: true},
 	}
 }
