@@ -193,7 +193,11 @@ func dynamo(e localaws.Endpoints) string { return e.DynamoDB }
 func TestRecorder_caller(t *testing.T) {
 	f := newFixture(t)
 	call(t, http.MethodHead, f.endpoints.S3+"/b", "", "User-Agent: curl/8", "Authorization: AWS4-HMAC-SHA256 Credential=ASIAX/20261128/us-east-1/s3/aws4_request, Signature=0")
-	want := []permissions.Call{{Action: "s3:ListBucket", Resource: "arn:aws:s3:::b", Session: true}}
+	call(t, http.MethodHead, f.endpoints.S3+"/b", "", "Authorization: none")
+	want := []permissions.Call{
+		{Action: "s3:ListBucket", Resource: "arn:aws:s3:::b", Session: true},
+		{Function: "run-export", Action: "s3:ListBucket", Resource: "arn:aws:s3:::b"},
+	}
 	if diff := cmp.Diff(want, f.recorded(t).Calls); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}
