@@ -128,7 +128,7 @@ func (c contract) checkAnswer(request *openapi3filter.RequestValidationInput, a 
 }
 
 // ownHeaders are those of HTTP and of API Gateway, which no operation lists.
-var ownHeaders = []string{"Content-Type", "Content-Length", "Date", "X-Amzn-Requestid", "X-Amzn-Errortype"}
+var ownHeaders = []string{"Server", "Content-Type", "Content-Length", "Date", "X-Amzn-Requestid", "X-Amzn-Errortype"}
 
 // find returns the document's operation for a request, with its path
 // parameters. As in API Gateway, a literal part of a path wins over a

@@ -23,6 +23,8 @@ func runDemo(ctx context.Context, opt options, stdout, stderr io.Writer) error {
 	switch {
 	case err == nil && opt.databaseURL != "" && opt.databaseURL != state.DatabaseURL:
 		err = fmt.Errorf("the stack %q runs on another database: stop it with `make down` first", opt.stack)
+	case err == nil && opt.emulatorName != "" && opt.emulator != state.Emulator:
+		err = fmt.Errorf("the stack %q runs with another emulator: stop it with `make down` first", opt.stack)
 	case err == nil && opt.datasets != "" && opt.datasets != state.Datasets:
 		err = fmt.Errorf("the stack %q runs with other datasets: stop it with `make down` first", opt.stack)
 	case err == nil:
@@ -55,6 +57,6 @@ func exportOn(ctx context.Context, opt options, state stack.State, stderr io.Wri
 	}
 	return demo.Run(ctx, demo.Config{
 		BaseURL: state.BaseURL, DB: db, Rows: rows, Out: stderr,
-		Downloads: filepath.Join(filepath.Dir(state.Logs), "downloads"), Logs: filepath.Join(state.Logs, "run-export"),
+		Downloads: filepath.Join(filepath.Dir(state.Logs), "downloads"), Logs: func() ([]string, error) { return state.LogFiles("run-export") },
 	})
 }

@@ -1,16 +1,16 @@
 // Command local runs the whole service on this machine, on loopback and
-// without Docker: Postgres, stand-ins for SQS, DynamoDB and S3, the functions
-// and their routes as template.yaml declares them.
+// without Docker: Postgres, stand-ins for AWS, the functions and their routes
+// as template.yaml declares them.
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -39,7 +39,10 @@ const usage = `usage: local COMMAND [flags]
   test-faults  disturb exports in every way of a list and look whether they end as they must, on a stack of its own
   soak        disturb exports at random for -minutes and look at what becomes of them, on a stack of its own
   load        send 200 creates of 20 owners at once, three of them noisy, and compare what exports wait, on a stack of its own
-  cases FILE  print a table of the end-to-end cases whose go test -json is in FILE
+  cases LANE=FILE …  print a table of the end-to-end cases whose go test -json is in the files
+  lanes       write the table of the end-to-end tests and their lanes into docs/lanes.md
+  docker -- CMD  run CMD with a Docker engine: the one there is, or as root one that is ended with CMD
+  costs       compute what exports and an idle month cost in AWS, from a run on a stack of its own
   policies FOLDER  compare the calls that functions made in end-to-end tests, recorded in FOLDER, with their IAM policies
   skip LANE   print the end-to-end tests that a lane leaves out, as go test -skip takes them
   run -- CMD  run CMD beside fresh stand-ins, named by TEST_DATABASE_URL,
@@ -54,6 +57,9 @@ type options struct {
 	stack        string
 	port         int
 	databaseURL  string
+	emulatorName string
+	emulator     stack.Emulator
+	dynamoDBURL  string // of a running emulator that has none itself
 	rows         int64
 	dataset      string // the example table that seed fills
 	datasets     string // the file of datasets, absolute, or s3://BUCKET/KEY; empty for the embedded one
@@ -72,6 +78,8 @@ type options struct {
 	calls        string // folder of recordings of functions' calls, absolute; empty: none
 	part         bool
 	parameters   parameters
+	functions    string // what runs the functions: processes or sam
+	invokeImage  string // of sam's containers; empty for AWS's
 }
 
 func main() {
@@ -130,8 +138,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		err = soak(ctx, opt, stdout, stderr)
 	case "load":
 		err = crowdLoad(ctx, opt, stdout, stderr)
+	case "costs":
+		err = computeCosts(ctx, opt, stdout, stderr)
 	case "cases":
 		err = printCases(rest, stdout)
+	case "lanes":
+		err = writeLanes(opt.root, opt.write)
+	case "docker":
+		err = runWithDocker(ctx, opt, rest, stdout, stderr)
 	case "policies":
 		err = checkPolicies(opt, rest, stdout)
 	case "skip":
@@ -151,11 +165,14 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 	if err := fs.Parse(args); err != nil {
 		return opt, nil, err
 	}
-	if !slices.Contains([]string{"cases", "dataset", "policies", "skip", "run"}, command) && fs.NArg() > 0 {
+	if !slices.Contains([]string{"cases", "dataset", "docker", "policies", "skip", "run"}, command) && fs.NArg() > 0 {
 		return opt, nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
 	if err := opt.check(command); err != nil {
 		return opt, nil, err
+	}
+	if opt.emulator, err = stack.ParseEmulator(opt.emulatorName); err != nil {
+		return opt, nil, fmt.Errorf("-emulator %w", err)
 	}
 	if opt.datasets != "" && !strings.HasPrefix(opt.datasets, "s3://") {
 		if opt.datasets, err = filepath.Abs(opt.datasets); err != nil {
@@ -170,23 +187,34 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 func (opt *options) declare(fs *flag.FlagSet, command string, getenv func(string) string) error {
 	fs.StringVar(&opt.root, "root", "", "project folder; by default the nearest one upwards with a template.yaml")
 	name := "local"
-	if strings.HasPrefix(command, "bench") || strings.HasPrefix(command, "test-") || command == "soak" || command == "load" {
+	if strings.HasPrefix(command, "bench") || strings.HasPrefix(command, "test-") || slices.Contains([]string{"soak", "load", "costs"}, command) {
 		name = command
 	}
 	fs.StringVar(&opt.stack, "stack", name, "name of the stack; its state is in .local/NAME")
 	database := func() {
 		fs.StringVar(&opt.databaseURL, "database-url", getenv("DATABASE_URL"), "your own database instead of the stack's Postgres")
 	}
+	emulator := func() {
+		fs.StringVar(&opt.emulatorName, "emulator", getenv("EMULATOR"),
+			"what stands in for AWS: local (versitygw and ministack), localstack (LocalStack and DynamoDB Local), or the URL of one that runs already")
+		fs.StringVar(&opt.dynamoDBURL, "dynamodb-url", getenv("DYNAMODB_URL"), "address of DynamoDB, where -emulator is a URL that serves all but that")
+	}
 	datasets := func(value string) {
 		fs.StringVar(&opt.datasets, "datasets", value, "YAML file of the datasets, see docs/datasets.md; up and demo also take s3://BUCKET/KEY")
 	}
 	rows := func(value int64, use string) { fs.Int64Var(&opt.rows, "rows", value, use) }
+	functions := func() {
+		fs.StringVar(&opt.functions, "functions", cmp.Or(getenv("FUNCTIONS"), "processes"), "what runs the functions: processes of this machine, or sam in containers")
+		opt.invokeImage = getenv(invokeImage)
+	}
 	port := func() { fs.IntVar(&opt.port, "port", 8080, "port of the routes on 127.0.0.1; 0 for any free one") }
 	switch command {
 	case "up":
 		database()
+		emulator()
 		port()
 		datasets("")
+		functions()
 		fs.Var(&opt.parameters, "param", "`NAME=VALUE` of a parameter of template.yaml, over the stack's own; may be repeated")
 		fs.BoolVar(&opt.requestsOnly, "requests-only", false, "deliver no message and follow no schedule: exports stay queued")
 		fs.StringVar(&opt.calls, "calls", getenv("RECORD_CALLS"), "record the functions' calls to AWS in this folder, for local policies")
@@ -203,14 +231,18 @@ func (opt *options) declare(fs *flag.FlagSet, command string, getenv func(string
 		datasets("datasets.yaml")
 	case "demo":
 		database()
+		functions()
+		emulator()
 		port()
 		datasets("")
 		rows(100_000, "number of rows")
-	case "bench", "bench-api", "bench-start", "bench-memory", "load":
+	case "bench", "bench-api", "bench-start", "bench-memory", "load", "costs":
 		benchFlags(fs, command, opt)
 	case "test-api":
 		fs.IntVar(&opt.seed, "seed", 1, "number that the requests are made of")
 	case "vulnerabilities": // takes none
+	case "lanes":
+		fs.StringVar(&opt.write, "write", "docs/lanes.md", "the file that gets the table")
 	case "test-console":
 		fs.StringVar(&opt.only, "only", "", "words of the names of the cases that are run; empty: all")
 	case "test-faults":
@@ -220,8 +252,9 @@ func (opt *options) declare(fs *flag.FlagSet, command string, getenv func(string
 		fs.IntVar(&opt.seed, "seed", 1, "number that the disturbances are made of")
 	case "policies":
 		fs.BoolVar(&opt.part, "part", false, "the folder holds the calls of some tests only: say nothing of what is unused")
-	case "cases", "skip": // take an argument
+	case "cases", "docker", "skip": // take arguments
 	case "run": // takes arguments
+		emulator()
 		fs.StringVar(&opt.postgres, "postgres", "", "another installation of Postgres than the bundled one: a folder with bin, lib and share")
 		fs.StringVar(&opt.pooler, "pooler", "", "also start PgBouncer before Postgres, in this mode (session, transaction or statement), and name it in TEST_DATABASE_URL")
 	default:
@@ -245,6 +278,8 @@ func benchFlags(fs *flag.FlagSet, command string, opt *options) {
 		fs.IntVar(&opt.requests, "requests", 200, "number of warm answers of each kind")
 	case "load":
 		fs.IntVar(&opt.rounds, "rounds", 2, "number of rounds that are measured")
+	case "costs":
+		fs.Int64Var(&opt.rows, "rows", 5_000_000, "number of rows of the larger of two exports")
 	case "bench-memory":
 		fs.Int64Var(&opt.rows, "rows", 20_000_000, "number of rows of the largest table")
 	}
@@ -255,6 +290,8 @@ func (opt options) check(command string) error {
 	switch {
 	case opt.pooler != "" && opt.pooler != "session" && opt.pooler != "transaction" && opt.pooler != "statement":
 		return fmt.Errorf("-pooler %s: want session, transaction or statement", opt.pooler)
+	case opt.functions != "" && opt.functions != "processes" && opt.functions != "sam":
+		return fmt.Errorf("-functions %s: want processes or sam", opt.functions)
 	case opt.rows < 0 || opt.rows > 2_000_000_000:
 		return fmt.Errorf("-rows %d: want 0 to 2,000,000,000", opt.rows)
 	case command == "soak" && (opt.minutes < 1 || opt.minutes > 24*60):
@@ -267,6 +304,8 @@ func (opt options) check(command string) error {
 		return fmt.Errorf("-rows %d -rounds %d: want at least 1 row, and 1 to 100 rounds", opt.rows, opt.rounds)
 	case command == "load" && (opt.rounds < 1 || opt.rounds > 100):
 		return fmt.Errorf("-rounds %d: want 1 to 100", opt.rounds)
+	case command == "costs" && opt.rows < 1_000_000:
+		return fmt.Errorf("-rows %d: want at least 1,000,000", opt.rows)
 	case command == "bench-memory" && opt.rows < 2000:
 		return fmt.Errorf("-rows %d: want at least 2,000", opt.rows)
 	case command == "bench-start" && (opt.starts < 1 || opt.starts > 100 || opt.requests < 1 || opt.requests > 1000):
@@ -325,7 +364,7 @@ func interruptible(stderr io.Writer) (context.Context, func()) {
 
 // status prints err and returns the exit status for it.
 func status(err error, stderr io.Writer) int {
-	var exit *exec.ExitError
+	var command *commandError
 	switch {
 	case err == nil:
 		return 0
@@ -334,8 +373,8 @@ func status(err error, stderr io.Writer) int {
 		return 130
 	case errors.Is(err, errReported):
 		return 1
-	case errors.As(err, &exit) && exit.Exited():
-		return exit.ExitCode()
+	case errors.As(err, &command):
+		return command.status
 	}
 	fmt.Fprintln(stderr, "local:", err)
 	return 1

@@ -54,8 +54,13 @@ func withStack(ctx context.Context, opt options, stderr io.Writer, f func(*stack
 		return err
 	}
 	defer func() { err = errors.Join(err, folder.Close()) }()
+	run, err := opt.sam()
+	if err != nil {
+		return err
+	}
 	cfg := stack.Config{
-		Port: opt.port, DatabaseURL: opt.databaseURL, Datasets: opt.datasets, Parameters: opt.parameters, RequestsOnly: opt.requestsOnly, Out: stderr,
+		Port: opt.port, DatabaseURL: opt.databaseURL, Emulator: opt.emulator, DynamoDBURL: opt.dynamoDBURL, Datasets: opt.datasets,
+		SAM: run, Parameters: opt.parameters, RequestsOnly: opt.requestsOnly, Out: stderr,
 	}
 	if opt.calls != "" {
 		var calls *permissions.Recorder
@@ -66,7 +71,7 @@ func withStack(ctx context.Context, opt options, stderr io.Writer, f func(*stack
 		cfg.Intercept = calls.Intercept
 	}
 	begin := time.Now()
-	fmt.Fprintf(stderr, "starting the stack %q: Postgres, SQS, DynamoDB, S3 and the functions\n", opt.stack)
+	fmt.Fprintf(stderr, "starting the stack %q: Postgres, %s and the functions\n", opt.stack, opt.emulator.Servers())
 	s, err := stack.Start(ctx, folder, cfg)
 	if err != nil {
 		return err

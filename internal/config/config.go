@@ -23,6 +23,9 @@ type Config struct {
 	BucketName        string `env:"BUCKET_NAME"`
 	DatabaseURL       string `env:"DATABASE_URL"`
 	DatabaseSecretARN string `env:"DATABASE_SECRET_ARN"`
+	// DatabaseIAMUser is the ARN of the database user of DatabaseURL who signs in
+	// by IAM; empty for a password. See ParseIAMUser.
+	DatabaseIAMUser string `env:"DATABASE_IAM_USER"`
 	// DatabaseCA names the certificates that the database's is checked by: the
 	// path of a PEM file, or s3://BUCKET/KEY; empty for the system's own.
 	DatabaseCA  string      `env:"DATABASE_CA"`
@@ -186,6 +189,7 @@ func (c Config) check() []error {
 	if c.PresignTTL <= 0 || c.PresignTTL > maxPresignTTL {
 		problems = append(problems, errors.New("PRESIGN_TTL must be a positive duration of at most 168h"))
 	}
+	problems = append(problems, c.checkIAM()...)
 	return append(problems, c.checkWebhooks()...)
 }
 

@@ -36,7 +36,7 @@ func prepare(ctx context.Context, cfg Config) (p programs, err error) {
 		return p, err
 	}
 	lock := filepath.Join(cfg.Root, "infra", "bench", "requirements.txt")
-	if p.python, err = python.Ensure(ctx, filepath.Join(cfg.Root, ".local", ".tools", "bench"), lock, cfg.Out); err != nil {
+	if p.python, err = python.Ensure(ctx, filepath.Join(cfg.Root, ".local", ".tools", "bench"), python.Packages{Lock: lock, Oldest: 10}, cfg.Out); err != nil {
 		return p, err
 	}
 	p.engine, p.naive = filepath.Join(cfg.Dir, "enginebench"), filepath.Join(cfg.Dir, "naive")
@@ -234,7 +234,7 @@ func (b *bench) compare(ctx context.Context) error {
 		}
 	}
 	_, err := demo.Run(ctx, demo.Config{
-		BaseURL: b.State.BaseURL, DB: b.State.DB(), Rows: b.Rows, Downloads: filepath.Join(b.Dir, "downloads"), Logs: filepath.Join(b.State.Logs, "run-export"), Out: io.Discard,
+		BaseURL: b.State.BaseURL, DB: b.State.DB(), Rows: b.Rows, Downloads: filepath.Join(b.Dir, "downloads"), Logs: func() ([]string, error) { return b.State.LogFiles("run-export") }, Out: io.Discard,
 	})
 	if err != nil {
 		return err

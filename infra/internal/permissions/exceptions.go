@@ -9,9 +9,10 @@ import (
 // stack doesn't: a secret, a VPC and the like.
 func Unseen() map[string]string {
 	return map[string]string{
-		"DatabaseSecretArn": "arn:aws:secretsmanager:us-east-1:000000000000:secret:database-AbCdEf",
-		"DatabaseCa":        "s3://certificates/ca.pem",
-		"VpcSubnetIds":      "subnet-1", "VpcSecurityGroupIds": "sg-1",
+		"DatabaseSecretArn":  "arn:aws:secretsmanager:us-east-1:000000000000:secret:database-AbCdEf",
+		"DatabaseIamUserArn": "arn:aws:rds-db:us-east-1:000000000000:dbuser:db-1/exports",
+		"DatabaseCa":         "s3://certificates/ca.pem",
+		"VpcSubnetIds":       "subnet-1", "VpcSecurityGroupIds": "sg-1",
 		"Datasets":      "s3://catalog/datasets.yaml",
 		"DeliveryRoles": "arn:aws:iam::000000000000:role/delivery",
 		"WebhookUrls":   "https://hooks.example.com", "WebhookSecretArn": "arn:aws:secretsmanager:us-east-1:000000000000:secret:webhooks-AbCdEf",
@@ -58,6 +59,12 @@ var unused = []Unused{
 		[]string{"secretsmanager:GetSecretValue"},
 		"${DatabaseSecretArn}",
 		"there is no Secrets Manager locally, the URL is given as text; internal/secret is tested against a server over HTTP",
+	},
+	{
+		[]string{"estimate-export", "health", "run-export"},
+		[]string{"rds-db:connect"},
+		"${DatabaseIamUserArn}",
+		"RDS checks it at a login by a token; there is no RDS locally, and making the token calls nobody",
 	},
 	{
 		[]string{"notify"},
