@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -145,11 +146,12 @@ func TestOpenDatabase(t *testing.T) {
 }
 
 func TestOverrides(t *testing.T) {
-	got := overrides(map[string]string{"B": `x "y" \z`, "A": "1,2&3=4"})
-	if len(got) != 2 || got[0] != "--parameter-overrides" || got[1] != `A="1,2&3=4" B="x \"y\" \\z"` {
+	processor := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
+	got := overrides(map[string]string{"B": `x "y" \z`, "A": "1,2&3=4", "Architecture": "mips"})
+	if len(got) != 2 || got[0] != "--parameter-overrides" || got[1] != `A="1,2&3=4" Architecture=`+processor+` B="x \"y\" \\z"` {
 		t.Errorf("%q", got)
 	}
-	if got := overrides(nil); got != nil {
-		t.Errorf("%q, want none", got)
+	if got := overrides(nil); len(got) != 2 || got[1] != "Architecture="+processor {
+		t.Errorf("%q", got)
 	}
 }
