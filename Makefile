@@ -34,6 +34,10 @@ STACK ?= local
 export FUNCTIONS ?=
 ## DATABASE_URL: your own Postgres instead of the stack's, for demo, up, seed and dataset
 export DATABASE_URL
+## EMULATOR: what stands in for AWS, for demo and up: localstack (LocalStack and DynamoDB Local), or the address of one that runs already; by default versitygw and ministack
+export EMULATOR
+## DYNAMODB_URL: address of DynamoDB, where EMULATOR is an address that serves all but that
+export DYNAMODB_URL
 ## VERSIONS: major versions of PostgreSQL that test-postgres tests with
 VERSIONS ?= 14 15 16 17
 ## STACK_NAME: name of the stack in AWS, for deploy; by default samconfig.toml's
@@ -72,9 +76,12 @@ SAM_ENV := env -u AWS_PROFILE AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_F
 # The race detector needs a C compiler; the go command turns cgo off where it finds none.
 RACE = $(shell test "$$(go env CGO_ENABLED)" = 1 && echo -race)
 
+# DynamoDB Local needs a JDK and Maven.
+JAVA = $(if $(filter localstack,$(EMULATOR)),java)
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo up down seed dataset test test-product test-infra test-sam race-detector engine lanes test-api test-console browser test-model test-faults soak test-postgres test-poolers fuzz bench bench-api bench-start bench-memory load lint lint-go lint-template lint-vulnerabilities verify cases build sam-build deploy fmt tidy lock clean costs $(LOCAL)
+.PHONY: help demo up down seed dataset test test-product test-infra test-sam race-detector engine lanes test-api test-console browser test-model test-faults soak test-postgres test-poolers fuzz bench bench-api bench-start bench-memory load lint lint-go lint-template lint-vulnerabilities verify cases build sam-build deploy fmt tidy lock clean costs test-localstack java $(LOCAL)
 
 help: ## List the targets and settings
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
@@ -84,10 +91,10 @@ help: ## List the targets and settings
 # The SAM CLI, where it runs the functions.
 sam-cli = $(if $(filter sam,$(FUNCTIONS)),$(SAM)/complete)
 
-demo: $(LOCAL) $(sam-cli) ## Export the users table and compare the file with psql's
+demo: $(LOCAL) $(sam-cli) $(JAVA) ## Export the users table and compare the file with psql's
 	@$(LOCAL) demo -stack $(STACK) -port $(PORT) -rows $(ROWS) -datasets '$(DATASETS)'
 
-up: $(LOCAL) $(sam-cli) ## Start the local stack and serve until Ctrl-C
+up: $(LOCAL) $(sam-cli) $(JAVA) ## Start the local stack and serve until Ctrl-C
 	@$(LOCAL) up -stack $(STACK) -port $(PORT) -rows $(ROWS) -datasets '$(or $(DATASETS),$(wildcard datasets.yaml))' $(foreach p,$(PARAMS),-param '$(p)')
 
 down: $(LOCAL) ## Stop the local stack
@@ -101,26 +108,27 @@ dataset: $(LOCAL) ## Write a first entry for TABLE of your database into the fil
 
 test: test-product test-infra ## Run every test, with the race detector where there is a C compiler
 
-# $(call go-test,NAME): go test in the working directory, without cached results.
+# $(call go-test,NAME,FLAGS): go test in the working directory, without cached results.
 # A skipped test fails it: it would prove nothing.
-go-test = $(GOTESTSUM) --format standard-quiet --jsonfile $(CURDIR)/.local/.tests/$(1).json -- $(RACE) -count=1 -timeout 20m ./...
+go-test = $(GOTESTSUM) --format standard-quiet --jsonfile $(CURDIR)/.local/.tests/$(1).json -- $(RACE) -count=1 -timeout 20m $(2) ./...
 no-skips = ! grep '"Action":"skip".*"Test":' .local/.tests/$(1).json
 
 test-product: $(LOCAL) race-detector ## Run the product's unit and adapter tests, on fresh servers
 	@$(LOCAL) run -- $(call go-test,product)
 	@$(call no-skips,product)
 
-test-infra: $(LOCAL) $(READERS)/complete race-detector ## Run the local stack's tests and the end-to-end tests, and print a table of their cases
-	@rm -f .local/.tests/infra.json
-	@status=0; (cd infra && ../$(LOCAL) run -- $(call go-test,infra)) || status=$$?; \
-		$(LOCAL) cases local=.local/.tests/infra.json || status=$$?; exit $$status
+test-infra: $(LOCAL) $(READERS)/complete race-detector ## Run the local stack's tests and the end-to-end tests, print a table of their cases, and compare the functions' calls with their policies
+	@rm -rf .local/.tests/infra.json .local/.tests/calls
+	@status=0; (cd infra && RECORD_CALLS=$(CURDIR)/.local/.tests/calls ../$(LOCAL) run -- $(call go-test,infra,-skip "$$($(CURDIR)/$(LOCAL) skip local)")) || status=$$?; \
+		$(LOCAL) cases local=.local/.tests/infra.json || status=$$?; \
+		$(LOCAL) policies .local/.tests/calls || status=$$?; exit $$status
 	@$(call no-skips,infra)
 
-# $(call lane,NAME,SETTINGS,PREFIX): the end-to-end tests in a lane, and a table of their cases. They ran with the race
-# detector in the local one.
+# $(call lane,NAME,SETTINGS,PREFIX,PACKAGES): the end-to-end tests in a lane, with other packages', and a table of their
+# cases. Without the race detector: they ran with it in the local one.
 lane = mkdir -p .local/.tests; rm -f .local/.tests/$(1).json; \
 	status=0; (cd infra && $(2) $(3) $(GOTESTSUM) --format standard-quiet --jsonfile $(CURDIR)/.local/.tests/$(1).json -- \
-		-count=1 -timeout 20m -parallel 16 -skip "$$(../$(LOCAL) skip $(1))" ./e2e) || status=$$?; \
+		-count=1 -timeout 20m -parallel 16 -skip "$$(../$(LOCAL) skip $(1))" ./e2e $(4)) || status=$$?; \
 	$(LOCAL) cases $(1)=.local/.tests/$(1).json || status=$$?; exit $$status
 
 test-sam: $(LOCAL) $(SAM)/complete engine ## Run the end-to-end tests against containers of the SAM CLI, and print a table of their cases; as root on Debian without a Docker engine, it brings one
@@ -141,6 +149,32 @@ lanes: $(LOCAL) ## Write the table of the end-to-end tests and their lanes into 
 race-detector:
 	@mkdir -p .local/.tests
 	@test -n "$(RACE)" || { echo "make test: no C compiler, so no race detector; to have it, install gcc" >&2; test "$$CI" != true; }
+
+# The packages whose tests talk to DynamoDB, SQS or S3, without those that look at Postgres or at nobody: they are the same with every emulator.
+ADAPTERS := $(addprefix ./internal/,api bucket jobs notify publish queue runner s3file statemodel sweeper)
+ADAPTERS_SKIP := -skip '^Test(Copier|Copy|DDL|Datasets|FuzzCase|Limited|Model|Sequencer|Shapes|Types)'
+
+# DynamoDB is AWS's own engine here, and S3 checks what presigned URLs are signed with.
+test-localstack: export EMULATOR = localstack
+test-localstack: $(LOCAL) $(READERS)/complete java ## Run the end-to-end tests and those of the adapters against LocalStack and DynamoDB Local, without Docker, and print a table of the cases
+	@mkdir -p .local/.tests
+	@$(LOCAL) run -- $(call quick-test,localstack-adapters,$(ADAPTERS_SKIP) $(ADAPTERS))
+	@$(call no-skips,localstack-adapters)
+	@$(call lane,localstack,,../$(LOCAL) run --,./internal/eventsource ./internal/invariants)
+	@$(call no-skips,localstack)
+
+# $(call quick-test,NAME,ARGUMENTS): as go-test, without the race detector, under which make test runs the same code.
+quick-test = $(GOTESTSUM) --format standard-quiet --jsonfile $(CURDIR)/.local/.tests/$(1).json -- -count=1 -timeout 20m $(2)
+
+# Debian's JDK and Maven, where they are missing and whoever runs this may install them.
+java:
+	@command -v java >/dev/null && command -v javac >/dev/null && command -v mvn >/dev/null && exit; \
+		if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+			echo "installing a JDK and Maven (once, about a minute)" >&2; \
+			apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends default-jdk-headless maven >/dev/null; \
+		else \
+			echo "make: EMULATOR=localstack needs a JDK of at least 17 (java, javac) and Maven (mvn) on PATH" >&2; exit 1; \
+		fi
 
 test-api: $(LOCAL) $(SCHEMATHESIS)/complete ## Send thousands of requests made of the contract (internal/api/openapi.yaml) to the routes, and check every answer
 	@$(LOCAL) test-api -seed $(SEED)
@@ -276,7 +310,7 @@ tidy: ## Bring go.mod and go.sum of both modules up to date
 	@go -C infra mod tidy
 
 lock: $(UV)/complete ## Lock the Python and npm packages anew, after a change of a requirements.in or a package.json
-	@for dir in infra/local infra/lint infra/checkov infra/bench infra/readers infra/api; do \
+	@for dir in infra/local infra/localstack infra/lint infra/checkov infra/bench infra/readers infra/api; do \
 		case $$dir in infra/api) python=3.11;; *) python=3.10;; esac; \
 		$(UV)/bin/uv pip compile --quiet --universal --python-version $$python --generate-hashes --no-annotate --no-header \
 			--no-emit-index-url $$dir/requirements.in --output-file $$dir/requirements.txt || exit; \

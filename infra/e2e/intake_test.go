@@ -50,9 +50,11 @@ func TestIdempotencyKey(t *testing.T) {
 		t.Errorf("the same request later (-status +answer):\n%s", cmp.Diff(done, again))
 	}
 	checkProblem(t, shared.request(t, http.MethodPost, "/exports/csv", "{}", "Idempotency-Key: fifty-at-once"), http.StatusUnprocessableEntity, "idempotency_mismatch")
-	if started := shared.attempts(t, id); started != 1 {
-		t.Errorf("%d workers claimed the export", started)
-	}
+	t.Run("one worker", func(t *testing.T) {
+		if started := shared.attempts(t, id); started != 1 {
+			t.Errorf("%d workers claimed the export", started)
+		}
+	})
 }
 
 // attempts counts the claims of an export in the logs.

@@ -86,7 +86,8 @@ func startWarm(t *testing.T, name string) (*local, []member) {
 		t.Fatalf("health answers %d\n%s", a.status, a.body)
 	}
 	members := l.members(t)
-	for _, want := range []string{"postgres", "ministack", "objectstore", "health"} {
+	servers := map[stack.Emulator][]string{stack.Own: {"ministack", "objectstore"}, stack.LocalStack: {"localstack/serve.py", "dynamodb/lib"}}
+	for _, want := range append(servers[l.Emulator], "postgres", "health") {
 		if !slices.ContainsFunc(members, func(m member) bool { return strings.Contains(m.command, want) }) {
 			t.Fatalf("no process of %s among %v", want, members)
 		}

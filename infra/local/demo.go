@@ -23,6 +23,8 @@ func runDemo(ctx context.Context, opt options, stdout, stderr io.Writer) error {
 	switch {
 	case err == nil && opt.databaseURL != "" && opt.databaseURL != state.DatabaseURL:
 		err = fmt.Errorf("the stack %q runs on another database: stop it with `make down` first", opt.stack)
+	case err == nil && opt.emulatorName != "" && opt.emulator != state.Emulator:
+		err = fmt.Errorf("the stack %q runs with another emulator: stop it with `make down` first", opt.stack)
 	case err == nil && opt.datasets != "" && opt.datasets != state.Datasets:
 		err = fmt.Errorf("the stack %q runs with other datasets: stop it with `make down` first", opt.stack)
 	case err == nil:

@@ -36,7 +36,7 @@ func (opt options) sam() (*stack.SAM, error) {
 
 // runWithDocker runs a command while a Docker engine runs: the shell's own, if
 // one answers, else one that is started, has the stand-in image of the Lambda
-// runtime, and ends with the command. The error is an *exec.ExitError if the
+// runtime, and ends with the command. The error is a *commandError if the
 // command failed by itself.
 func runWithDocker(ctx context.Context, opt options, command []string, stdout, stderr io.Writer) (err error) {
 	if len(command) == 0 {
@@ -58,7 +58,12 @@ func runWithDocker(ctx context.Context, opt options, command []string, stdout, s
 	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = env, os.Stdin, stdout, stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = time.Minute // the stacks of tests end in order
-	return cmd.Run()
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.Exited() && ctx.Err() == nil {
+		return &commandError{exit.ExitCode()}
+	}
+	return err
 }
 
 // startEngine starts an engine and makes the stand-in image in it.

@@ -14,14 +14,15 @@ import (
 // "local" is the stack that needs no Docker, with versitygw and ministack;
 // "localstack" has LocalStack and DynamoDB Local in their place; "sam" has the
 // functions and routes run by the SAM CLI in containers.
-//
-// localLane is the one that leaves nothing out.
+
+// localLane is the one of make test.
 const localLane = "local"
 
-// lanes are those beside localLane and the tests that don't run there.
+// lanes are their names and the tests that don't run there.
 var lanes = map[string][]excluded{
+	"local":      localStackOnly,
 	"localstack": localStackExcluded,
-	"sam":        samExcluded,
+	"sam":        slices.Concat(samExcluded, localStackOnly),
 }
 
 // excluded are tests of the end-to-end suite that a lane leaves out.

@@ -1,6 +1,6 @@
 // Command local runs the whole service on this machine, on loopback and
-// without Docker: Postgres, stand-ins for SQS, DynamoDB and S3, the functions
-// and their routes as template.yaml declares them.
+// without Docker: Postgres, stand-ins for AWS, the functions and their routes
+// as template.yaml declares them.
 package main
 
 import (
@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -44,6 +43,7 @@ const usage = `usage: local COMMAND [flags]
   lanes       write the table of the end-to-end tests and their lanes into docs/lanes.md
   docker -- CMD  run CMD with a Docker engine: the one there is, or as root one that is ended with CMD
   costs       compute what exports and an idle month cost in AWS, from a run on a stack of its own
+  policies FOLDER  compare the calls that functions made in end-to-end tests, recorded in FOLDER, with their IAM policies
   skip LANE   print the end-to-end tests that a lane leaves out, as go test -skip takes them
   run -- CMD  run CMD beside fresh stand-ins, named by TEST_DATABASE_URL,
               TEST_S3_URL, TEST_SQS_URL, TEST_DYNAMODB_URL and TEST_PSQL
@@ -57,6 +57,9 @@ type options struct {
 	stack        string
 	port         int
 	databaseURL  string
+	emulatorName string
+	emulator     stack.Emulator
+	dynamoDBURL  string // of a running emulator that has none itself
 	rows         int64
 	dataset      string // the example table that seed fills
 	datasets     string // the file of datasets, absolute, or s3://BUCKET/KEY; empty for the embedded one
@@ -72,6 +75,8 @@ type options struct {
 	pooler       string
 	only         string
 	minutes      int
+	calls        string // folder of recordings of functions' calls, absolute; empty: none
+	part         bool
 	parameters   parameters
 	functions    string // what runs the functions: processes or sam
 	invokeImage  string // of sam's containers; empty for AWS's
@@ -141,6 +146,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		err = writeLanes(opt.root, opt.write)
 	case "docker":
 		err = runWithDocker(ctx, opt, rest, stdout, stderr)
+	case "policies":
+		err = checkPolicies(opt, rest, stdout)
 	case "skip":
 		err = printSkip(rest, stdout)
 	case "run":
@@ -158,11 +165,14 @@ func parse(command string, args []string, getenv func(string) string, stderr io.
 	if err := fs.Parse(args); err != nil {
 		return opt, nil, err
 	}
-	if !slices.Contains([]string{"cases", "dataset", "docker", "skip", "run"}, command) && fs.NArg() > 0 {
+	if !slices.Contains([]string{"cases", "dataset", "docker", "policies", "skip", "run"}, command) && fs.NArg() > 0 {
 		return opt, nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
 	if err := opt.check(command); err != nil {
 		return opt, nil, err
+	}
+	if opt.emulator, err = stack.ParseEmulator(opt.emulatorName); err != nil {
+		return opt, nil, fmt.Errorf("-emulator %w", err)
 	}
 	if opt.datasets != "" && !strings.HasPrefix(opt.datasets, "s3://") {
 		if opt.datasets, err = filepath.Abs(opt.datasets); err != nil {
@@ -184,6 +194,11 @@ func (opt *options) declare(fs *flag.FlagSet, command string, getenv func(string
 	database := func() {
 		fs.StringVar(&opt.databaseURL, "database-url", getenv("DATABASE_URL"), "your own database instead of the stack's Postgres")
 	}
+	emulator := func() {
+		fs.StringVar(&opt.emulatorName, "emulator", getenv("EMULATOR"),
+			"what stands in for AWS: local (versitygw and ministack), localstack (LocalStack and DynamoDB Local), or the URL of one that runs already")
+		fs.StringVar(&opt.dynamoDBURL, "dynamodb-url", getenv("DYNAMODB_URL"), "address of DynamoDB, where -emulator is a URL that serves all but that")
+	}
 	datasets := func(value string) {
 		fs.StringVar(&opt.datasets, "datasets", value, "YAML file of the datasets, see docs/datasets.md; up and demo also take s3://BUCKET/KEY")
 	}
@@ -196,11 +211,13 @@ func (opt *options) declare(fs *flag.FlagSet, command string, getenv func(string
 	switch command {
 	case "up":
 		database()
+		emulator()
 		port()
 		datasets("")
 		functions()
 		fs.Var(&opt.parameters, "param", "`NAME=VALUE` of a parameter of template.yaml, over the stack's own; may be repeated")
 		fs.BoolVar(&opt.requestsOnly, "requests-only", false, "deliver no message and follow no schedule: exports stay queued")
+		fs.StringVar(&opt.calls, "calls", getenv("RECORD_CALLS"), "record the functions' calls to AWS in this folder, for local policies")
 		fs.BoolVar(&opt.ephemeral, "ephemeral", false, "start empty and keep nothing")
 		rows(0, "seed the users table with so many rows if there is none; 0 for no table")
 	case "down":
@@ -215,6 +232,7 @@ func (opt *options) declare(fs *flag.FlagSet, command string, getenv func(string
 	case "demo":
 		database()
 		functions()
+		emulator()
 		port()
 		datasets("")
 		rows(100_000, "number of rows")
@@ -232,8 +250,11 @@ func (opt *options) declare(fs *flag.FlagSet, command string, getenv func(string
 	case "soak":
 		fs.IntVar(&opt.minutes, "minutes", 10, "how long")
 		fs.IntVar(&opt.seed, "seed", 1, "number that the disturbances are made of")
+	case "policies":
+		fs.BoolVar(&opt.part, "part", false, "the folder holds the calls of some tests only: say nothing of what is unused")
 	case "cases", "docker", "skip": // take arguments
 	case "run": // takes arguments
+		emulator()
 		fs.StringVar(&opt.postgres, "postgres", "", "another installation of Postgres than the bundled one: a folder with bin, lib and share")
 		fs.StringVar(&opt.pooler, "pooler", "", "also start PgBouncer before Postgres, in this mode (session, transaction or statement), and name it in TEST_DATABASE_URL")
 	default:
@@ -343,7 +364,7 @@ func interruptible(stderr io.Writer) (context.Context, func()) {
 
 // status prints err and returns the exit status for it.
 func status(err error, stderr io.Writer) int {
-	var exit *exec.ExitError
+	var command *commandError
 	switch {
 	case err == nil:
 		return 0
@@ -352,8 +373,8 @@ func status(err error, stderr io.Writer) int {
 		return 130
 	case errors.Is(err, errReported):
 		return 1
-	case errors.As(err, &exit) && exit.Exited():
-		return exit.ExitCode()
+	case errors.As(err, &command):
+		return command.status
 	}
 	fmt.Fprintln(stderr, "local:", err)
 	return 1

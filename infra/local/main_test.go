@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -233,6 +234,8 @@ func TestErrors(t *testing.T) {
 		"no value":         {[]string{"up", "-param", "LogLevel"}, "", 2, "want NAME=VALUE"},
 		"value twice":      {[]string{"up", "-param", "LogLevel=info", "-param", "LogLevel=warn"}, "", 2, "LogLevel is given twice"},
 		"no parameter":     {[]string{"up", "-stack", "errors-test", "-ephemeral", "-port", "0", "-param", "Nope=1"}, "", 1, "the template has no parameter Nope, which was given a value"},
+		"emulator":         {[]string{"up", "-emulator", "kumo"}, "", 2, `-emulator "kumo": want local, localstack, or the URL of one that runs`},
+		"no emulator":      {[]string{"up", "-stack", "errors-test", "-ephemeral", "-port", "0", "-emulator", "http://127.0.0.1:1"}, "", 1, "nobody answers at http://127.0.0.1:1"},
 		"bad parameter":    {[]string{"up", "-stack", "errors-test", "-ephemeral", "-port", "0", "-param", "AuthMode=basic"}, "", 1, "must be jwt, none or iam"},
 		"down of nothing":  {[]string{"down", "-stack", "never-was"}, "", 0, `the stack "never-was" does not run`},
 	}
@@ -249,6 +252,15 @@ func TestErrors(t *testing.T) {
 	}
 	if code, _, errs := call(t.Context(), "down", "-clean", "-stack", "errors-test"); code != 0 {
 		t.Errorf("down -clean: status %d: %s", code, errs)
+	}
+}
+
+// Only run is silent when a command fails, since that has told why itself.
+func TestStatus(t *testing.T) {
+	failed := exec.CommandContext(t.Context(), "sh", "-c", "exit 3").Run()
+	var out bytes.Buffer
+	if code := status(fmt.Errorf("install the packages: %w: no space left", failed), &out); code != 1 || out.String() != "local: install the packages: exit status 3: no space left\n" {
+		t.Errorf("status %d, says %q", code, out.String())
 	}
 }
 

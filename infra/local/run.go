@@ -16,8 +16,16 @@ import (
 	"csvexport/infra/internal/stack"
 )
 
+// commandError says that the command of run has failed, of which it has told
+// itself.
+type commandError struct{ status int }
+
+func (e *commandError) Error() string {
+	return fmt.Sprintf("the command ended with status %d", e.status)
+}
+
 // runCommand runs a command beside fresh stand-ins that are removed after it.
-// The error is an *exec.ExitError if the command failed by itself.
+// The error is a *commandError if the command failed by itself.
 func runCommand(ctx context.Context, opt options, command []string, stdout, stderr io.Writer) (err error) {
 	if len(command) == 0 {
 		return errors.New("run: no command; want: local run -- CMD …")
@@ -29,7 +37,7 @@ func runCommand(ctx context.Context, opt options, command []string, stdout, stde
 	}
 	defer func() { err = errors.Join(err, folder.Close()) }()
 	servers, err := folder.StartServers(ctx, stack.ServersConfig{
-		OwnDatabase: true, Install: opt.postgres, Pooler: opt.pooler, Out: stderr,
+		OwnDatabase: true, Install: opt.postgres, Pooler: opt.pooler, Emulator: opt.emulator, DynamoDBURL: opt.dynamoDBURL, Out: stderr,
 	})
 	if err != nil {
 		return err
@@ -43,8 +51,8 @@ func runCommand(ctx context.Context, opt options, command []string, stdout, stde
 	cmd.WaitDelay = 10 * time.Second
 	if err := cmd.Run(); err != nil {
 		var exit *exec.ExitError
-		if errors.As(err, &exit) && ctx.Err() == nil {
-			return err
+		if errors.As(err, &exit) && exit.Exited() && ctx.Err() == nil {
+			return &commandError{exit.ExitCode()}
 		}
 		return fmt.Errorf("run %s: %w", command[0], err)
 	}

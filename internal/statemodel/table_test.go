@@ -167,6 +167,9 @@ func (t *table) transact(body []byte) (status int, answer any) {
 }
 
 // query answers from an index, in the order of its second key.
+// sortKeys are those of the indexes.
+var sortKeys = map[string]string{"by-owner": "createdAt", "by-due-time": "dueAt", "by-queue": "createdAt"}
+
 func (t *table) query(body []byte) any {
 	var r struct {
 		IndexName, KeyConditionExpression, FilterExpression, Select string
@@ -175,7 +178,7 @@ func (t *table) query(body []byte) any {
 		Limit                                                       int
 	}
 	decode(body, &r)
-	order := map[string]string{"by-owner": "createdAt", "by-due-time": "dueAt", "by-queue": "createdAt"}[r.IndexName]
+	order := sortKeys[r.IndexName]
 	found := []record{}
 	for _, item := range t.items {
 		if _, there := item[order]; !there || t.hide != nil && t.hide(item) {

@@ -36,7 +36,7 @@ func prepare(ctx context.Context, cfg Config) (p programs, err error) {
 		return p, err
 	}
 	lock := filepath.Join(cfg.Root, "infra", "bench", "requirements.txt")
-	if p.python, err = python.Ensure(ctx, filepath.Join(cfg.Root, ".local", ".tools", "bench"), lock, cfg.Out); err != nil {
+	if p.python, err = python.Ensure(ctx, filepath.Join(cfg.Root, ".local", ".tools", "bench"), python.Packages{Lock: lock, Oldest: 10}, cfg.Out); err != nil {
 		return p, err
 	}
 	p.engine, p.naive = filepath.Join(cfg.Dir, "enginebench"), filepath.Join(cfg.Dir, "naive")

@@ -6,6 +6,7 @@
 package localaws
 
 import (
+	"cmp"
 	"io"
 	"maps"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 )
 
@@ -38,12 +40,13 @@ const (
 
 // Endpoints are the base URLs of the stand-ins.
 type Endpoints struct {
-	S3       string `json:"s3"`
-	SQS      string `json:"sqs"`
-	DynamoDB string `json:"dynamodb"`
-	Events   string `json:"events"` // EventBridge
-	STS      string `json:"sts"`
-	Lambda   string `json:"lambda,omitempty"` // Invoke API; empty where no functions run
+	S3             string `json:"s3"`
+	SQS            string `json:"sqs"`
+	DynamoDB       string `json:"dynamodb"`
+	Events         string `json:"events"` // EventBridge
+	STS            string `json:"sts"`
+	SecretsManager string `json:"secretsManager,omitempty"` // empty where there is none
+	Lambda         string `json:"lambda,omitempty"`         // Invoke API; empty where no functions run
 }
 
 func config(endpoint string) aws.Config {
@@ -88,6 +91,12 @@ func (e Endpoints) EventsClient() *eventbridge.Client {
 	return eventbridge.NewFromConfig(config(e.Events))
 }
 
+// SecretsManagerClient returns a client of Secrets Manager, which not every
+// emulator has.
+func (e Endpoints) SecretsManagerClient() *secretsmanager.Client {
+	return secretsmanager.NewFromConfig(config(e.SecretsManager))
+}
+
 // QueueURL is the address of a queue by its physical name.
 func (e Endpoints) QueueURL(name string) string { return e.SQS + "/" + AccountID + "/" + name }
 
@@ -96,20 +105,22 @@ func (e Endpoints) QueueURL(name string) string { return e.SQS + "/" + AccountID
 // that refuses, instead of AWS.
 func (e Endpoints) Environment() map[string]string {
 	const refuses = "http://127.0.0.1:1"
+	secrets := cmp.Or(e.SecretsManager, refuses)
 	return map[string]string{
-		"AWS_ACCESS_KEY_ID":            AccessKey,
-		"AWS_SECRET_ACCESS_KEY":        SecretKey,
-		"AWS_REGION":                   Region,
-		"AWS_DEFAULT_REGION":           Region,
-		"AWS_ENDPOINT_URL":             refuses,
-		"AWS_ENDPOINT_URL_S3":          e.S3,
-		"AWS_ENDPOINT_URL_SQS":         e.SQS,
-		"AWS_ENDPOINT_URL_DYNAMODB":    e.DynamoDB,
-		"AWS_ENDPOINT_URL_EVENTBRIDGE": e.Events,
-		"AWS_ENDPOINT_URL_STS":         e.STS,
-		"AWS_EC2_METADATA_DISABLED":    "true",
-		"AWS_CONFIG_FILE":              "/dev/null",
-		"AWS_SHARED_CREDENTIALS_FILE":  "/dev/null",
+		"AWS_ACCESS_KEY_ID":                AccessKey,
+		"AWS_SECRET_ACCESS_KEY":            SecretKey,
+		"AWS_REGION":                       Region,
+		"AWS_DEFAULT_REGION":               Region,
+		"AWS_ENDPOINT_URL":                 refuses,
+		"AWS_ENDPOINT_URL_S3":              e.S3,
+		"AWS_ENDPOINT_URL_SQS":             e.SQS,
+		"AWS_ENDPOINT_URL_DYNAMODB":        e.DynamoDB,
+		"AWS_ENDPOINT_URL_EVENTBRIDGE":     e.Events,
+		"AWS_ENDPOINT_URL_STS":             e.STS,
+		"AWS_ENDPOINT_URL_SECRETS_MANAGER": secrets,
+		"AWS_EC2_METADATA_DISABLED":        "true",
+		"AWS_CONFIG_FILE":                  "/dev/null",
+		"AWS_SHARED_CREDENTIALS_FILE":      "/dev/null",
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 
 func start(t *testing.T, dir string) *postgres.Server {
 	t.Helper()
-	env, err := python.Ensure(t.Context(), "../../../.local/venv", "../../local/requirements.txt", os.Stderr)
+	env, err := python.Ensure(t.Context(), "../../../.local/venv", python.Packages{Lock: "../../local/requirements.txt", Oldest: 10}, os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}

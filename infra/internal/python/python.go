@@ -20,8 +20,12 @@ import (
 	"csvexport/infra/internal/filelock"
 )
 
-// oldest is the oldest minor version of Python 3 that the lock file serves.
-const oldest = 10
+// Packages are what an environment holds.
+type Packages struct {
+	Lock      string   // a requirements.txt with hashes
+	Oldest    int      // the oldest minor version of Python 3 that they serve
+	Wheelless []string // those that come as sources alone; all others are wheels
+}
 
 // Env is a complete virtual environment.
 type Env struct{ Dir string }
@@ -41,13 +45,13 @@ func (e Env) Package(name string) (string, error) {
 	return found[0], nil
 }
 
-// Ensure returns the environment in dir with exactly the packages of the lock
-// file, whose hashes pip checks. It is made when it is missing or half made, or
-// when the lock file or the interpreter changed since; out then gets one line.
-// Callers of several programs wait for each other. The error of a Python that
-// cannot serve says what to install.
-func Ensure(ctx context.Context, dir, lock string, out io.Writer) (env Env, err error) {
-	want, err := stamp(lock)
+// Ensure returns the environment in dir with exactly the given packages, whose
+// hashes pip checks. It is made when it is missing or half made, or when the
+// lock file or the interpreter changed since; out then gets one line. Callers
+// of several programs wait for each other. The error of a Python that cannot
+// serve says what to install.
+func Ensure(ctx context.Context, dir string, packages Packages, out io.Writer) (env Env, err error) {
+	want, err := stamp(packages.Lock)
 	if err != nil {
 		return Env{}, err
 	}
@@ -65,21 +69,23 @@ func Ensure(ctx context.Context, dir, lock string, out io.Writer) (env Env, err 
 	if got, err := os.ReadFile(stampFile); err == nil && string(got) == want && runs(ctx, env.Python()) {
 		return env, nil
 	}
-	python, err := interpreter(ctx)
+	python, err := interpreter(ctx, packages.Oldest)
 	if err != nil {
 		return Env{}, err
 	}
-	fmt.Fprintln(out, "installing the Python packages of the local stack (once)")
+	fmt.Fprintf(out, "installing the Python packages of infra/%s (once)\n", filepath.Base(filepath.Dir(packages.Lock)))
 	if err := os.RemoveAll(dir); err != nil {
 		return Env{}, fmt.Errorf("remove the old Python environment: %w", err)
 	}
 	if err := command(ctx, python, "-I", "-m", "venv", dir); err != nil {
 		return Env{}, fmt.Errorf("make the Python environment: %w", err)
 	}
-	err = command(ctx, env.Python(), "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-		"--no-input", "--only-binary", ":all:", "--require-hashes", "--requirement", lock)
-	if err != nil {
-		return Env{}, fmt.Errorf("install the packages of %s: %w", lock, err)
+	pip := []string{
+		"-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--only-binary", ":all:",
+		"--no-binary", strings.Join(append([]string{":none:"}, packages.Wheelless...), ","), "--require-hashes", "--requirement", packages.Lock,
+	}
+	if err := command(ctx, env.Python(), pip...); err != nil {
+		return Env{}, fmt.Errorf("install the packages of %s: %w", packages.Lock, err)
 	}
 	return env, os.WriteFile(stampFile, []byte(want), 0o644)
 }
@@ -100,8 +106,8 @@ func runs(ctx context.Context, python string) bool {
 }
 
 // interpreter finds a Python on PATH that can make environments.
-func interpreter(ctx context.Context) (string, error) {
-	const install = "install Python 3.10 or later (Debian, Ubuntu: apt install python3 python3-venv; macOS: brew install python)"
+func interpreter(ctx context.Context, oldest int) (string, error) {
+	install := fmt.Sprintf("install Python 3.%d or later (Debian, Ubuntu: apt install python3 python3-venv; macOS: brew install python)", oldest)
 	path, err := exec.LookPath("python3")
 	if err != nil {
 		return "", errors.New("no python3 on PATH: " + install)

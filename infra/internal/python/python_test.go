@@ -40,7 +40,7 @@ func TestEnsure_BadInterpreters(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			_, err := python.Ensure(t.Context(), filepath.Join(dir, "venv"), lock(t, dir, ""), &bytes.Buffer{})
+			_, err := python.Ensure(t.Context(), filepath.Join(dir, "venv"), python.Packages{Lock: lock(t, dir, ""), Oldest: 10}, &bytes.Buffer{})
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %q; want one line with %q", err, tt.want)
 			}
@@ -64,7 +64,7 @@ func TestEnsure(t *testing.T) {
 	}
 	ensure := func() {
 		t.Helper()
-		env, err := python.Ensure(t.Context(), venv, list, writer(func(p []byte) (int, error) {
+		env, err := python.Ensure(t.Context(), venv, python.Packages{Lock: list, Oldest: 10}, writer(func(p []byte) (int, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			return out.Write(p)
@@ -99,7 +99,7 @@ func TestEnsure(t *testing.T) {
 	}
 
 	lock(t, dir, "ministack==1.5.33\n") // another list, and without a hash
-	if _, err := python.Ensure(t.Context(), venv, list, &out); err == nil || !strings.Contains(err.Error(), "hash") {
+	if _, err := python.Ensure(t.Context(), venv, python.Packages{Lock: list, Oldest: 10}, &out); err == nil || !strings.Contains(err.Error(), "hash") {
 		t.Errorf("a package without a hash: error %v", err)
 	}
 }

@@ -33,7 +33,11 @@ func openDoor(address, name string, endpoints localaws.Endpoints) (*door, error)
 	transport := &http.Transport{MaxIdleConnsPerHost: 100, IdleConnTimeout: time.Second, DisableCompression: true}
 	for service, endpoint := range map[string]string{
 		"s3": endpoints.S3, "sqs": endpoints.SQS, "dynamodb": endpoints.DynamoDB, "events": endpoints.Events, "sts": endpoints.STS,
+		"secretsmanager": endpoints.SecretsManager,
 	} {
+		if endpoint == "" {
+			continue
+		}
 		to, err := url.Parse(endpoint)
 		if err != nil {
 			return nil, fmt.Errorf("endpoint of %s: %w", service, err)

@@ -145,8 +145,21 @@ func (s *Server) Stop(ctx context.Context, sig syscall.Signal) error {
 // Kill ends the program and what it started at once. It does not wait.
 func (s *Server) Kill() { s.proc.Kill() }
 
+// End kills the program, waits for its end and closes its log: for a program
+// that has nothing to save.
+func (s *Server) End() error {
+	s.Kill()
+	<-s.Done()
+	return s.log.Close()
+}
+
 // HTTPReady is a Ready function: the path answers 200.
 func HTTPReady(path string) func(context.Context, int) error {
+	return HTTPAnswers(path, http.StatusOK)
+}
+
+// HTTPAnswers is a Ready function: the path answers with that status.
+func HTTPAnswers(path string, status int) func(context.Context, int) error {
 	return func(ctx context.Context, port int) error {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
@@ -160,7 +173,7 @@ func HTTPReady(path string) func(context.Context, int) error {
 			return err
 		}
 		_, err = io.Copy(io.Discard, resp.Body)
-		if resp.StatusCode != http.StatusOK {
+		if resp.StatusCode != status {
 			err = fmt.Errorf("%s answers %s", path, resp.Status)
 		}
 		return errors.Join(err, resp.Body.Close())

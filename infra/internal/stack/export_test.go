@@ -7,5 +7,5 @@ import (
 
 // StopAndKeep stops servers as a stack that ends in good order does.
 func StopAndKeep(ctx context.Context, f *Folder, s *Servers) error {
-	return errors.Join(s.Stop(ctx), f.keep(s, "v1"))
+	return errors.Join(s.Stop(ctx), f.keep(s))
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -23,16 +25,30 @@ import (
 // package must call objectstore.Serve: S3 runs in a second process of it.
 const ObjectStoreCommand = "objectstore"
 
-// Servers are the stand-ins of one stack: Postgres, SQS and DynamoDB, S3, and STS.
+// Servers are the stand-ins of one stack: Postgres, and those for AWS.
 type Servers struct {
 	Postgres  *postgres.Server // nil when the stack uses the user's own database
 	PSQL      string           // path of the bundled psql
 	Pooler    *pooler.Server   // nil for none
 	Endpoints localaws.Endpoints
 
-	emulator *emulator.Server
-	objects  *objectstore.Server
-	sts      *sts.Server
+	kept *kept // what a clean stop leaves behind; nil for nothing
+
+	mu    sync.Mutex
+	parts []part
+}
+
+// part is a server that was started.
+type part struct {
+	name  string          // empty for one of this process, which doesn't end by itself
+	ended <-chan struct{} // nil for the same
+	stop  func(context.Context) error
+}
+
+func (s *Servers) add(name string, ended <-chan struct{}, stop func(context.Context) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parts = append(s.parts, part{name, ended, stop})
 }
 
 // ServersConfig says what to start.
@@ -40,6 +56,8 @@ type ServersConfig struct {
 	OwnDatabase bool      // start Postgres
 	Install     string    // another installation of Postgres than the bundled one, with bin/, lib/ and share/; empty: that
 	Pooler      string    // also start PgBouncer before Postgres, in this pool_mode; empty: don't
+	Emulator    Emulator  // what stands in for AWS
+	DynamoDBURL string    // of a running emulator that has none itself; empty: it has
 	Resources   string    // names the resources' definitions; kept state of others is dropped
 	Out         io.Writer // gets a line for what takes long
 }
@@ -53,7 +71,7 @@ type kept struct {
 // packages makes the Python environment and returns it with the folder of the
 // PostgreSQL installation in it.
 func packages(ctx context.Context, root string, out io.Writer) (env python.Env, install string, err error) {
-	env, err = python.Ensure(ctx, Venv(root), filepath.Join(root, "infra", "local", "requirements.txt"), out)
+	env, err = python.Ensure(ctx, Venv(root), python.Packages{Lock: filepath.Join(root, "infra", "local", "requirements.txt"), Oldest: 10}, out)
 	if err != nil {
 		return env, "", err
 	}
@@ -92,7 +110,16 @@ func (f *Folder) StartServers(ctx context.Context, cfg ServersConfig) (*Servers,
 			return err
 		})
 	}
-	group.Go(func() error { return f.startAWS(groupCtx, env, cfg.Resources, s) })
+	group.Go(func() error {
+		switch {
+		case cfg.Emulator == LocalStack:
+			return f.startLocalStack(groupCtx, s, cfg.Out)
+		case cfg.Emulator.Running():
+			return s.useRunning(groupCtx, string(cfg.Emulator), cfg.DynamoDBURL)
+		default:
+			return f.startAWS(groupCtx, env, cfg.Resources, s)
+		}
+	})
 	if err := group.Wait(); err != nil {
 		return nil, errors.Join(err, s.Stop(context.WithoutCancel(ctx)))
 	}
@@ -112,44 +139,47 @@ func (f *Folder) startAWS(ctx context.Context, env python.Env, resources string,
 	if err := remove(mark); err != nil {
 		return err
 	}
-	start := func() (err error) {
+	start := func() (*emulator.Server, error) {
 		if !keep {
 			if err := errors.Join(emulator.Remove(dir), objectstore.Remove(f.Path("s3"))); err != nil {
-				return err
+				return nil, err
 			}
 		}
-		s.emulator, err = emulator.Start(ctx, emulator.Config{
+		return emulator.Start(ctx, emulator.Config{
 			Python: env.Python(), Dir: dir, Port: last.Port, LogFile: f.Path("logs", "sqs-dynamodb.log"), Started: f.Started,
 		})
-		return err
 	}
-	if err := start(); err != nil {
-		return err
-	}
-	if keep && s.emulator.Port != last.Port { // the kept queues are known by the old port
+	queues, err := start()
+	if err == nil && keep && queues.Port != last.Port { // the kept queues are known by the old port
 		keep = false
-		if err := s.emulator.Stop(ctx); err != nil {
+		if err := queues.Stop(ctx); err != nil {
 			return err
 		}
-		if err := start(); err != nil {
-			return err
-		}
+		queues, err = start()
 	}
+	if err != nil {
+		return err
+	}
+	s.add("SQS and DynamoDB", queues.Done(), queues.Stop)
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	s.objects, err = objectstore.Start(ctx, objectstore.Config{
+	objects, err := objectstore.Start(ctx, objectstore.Config{
 		Command: []string{self, ObjectStoreCommand}, Dir: f.Path("s3"), LogFile: f.Path("logs", "s3.log"), Started: f.Started,
 		Credentials: objectstore.Credentials{AccessKey: localaws.AccessKey, SecretKey: localaws.SecretKey, Region: localaws.Region},
 	})
 	if err != nil {
 		return err
 	}
-	if s.sts, err = sts.Start(localaws.AccountID); err != nil {
+	s.add("S3", objects.Done(), objects.Stop)
+	roles, err := sts.Start(localaws.AccountID, sts.Each)
+	if err != nil {
 		return err
 	}
-	s.Endpoints = localaws.Endpoints{S3: s.objects.URL, SQS: s.emulator.URL, DynamoDB: s.emulator.URL, Events: s.emulator.URL, STS: s.sts.URL}
+	s.add("", nil, roles.Stop)
+	s.Endpoints = localaws.Endpoints{S3: objects.URL, SQS: queues.URL, DynamoDB: queues.URL, Events: queues.URL, STS: roles.URL}
+	s.kept = &kept{Resources: resources, Port: queues.Port}
 	return nil
 }
 
@@ -175,9 +205,14 @@ func (s *Servers) restartPostgres(ctx context.Context, f *Folder, out io.Writer)
 
 // running are the servers by name, with a channel that is closed at each one's end.
 func (s *Servers) running() map[string]<-chan struct{} {
-	all := map[string]<-chan struct{}{"SQS and DynamoDB": s.emulator.Done(), "S3": s.objects.Done()}
+	all := map[string]<-chan struct{}{}
 	if s.Postgres != nil {
 		all["Postgres"] = s.Postgres.Done()
+	}
+	for _, p := range s.parts {
+		if p.ended != nil {
+			all[p.name] = p.ended
+		}
 	}
 	return all
 }
@@ -185,14 +220,8 @@ func (s *Servers) running() map[string]<-chan struct{} {
 // Stop ends what was started, all of it even if something fails.
 func (s *Servers) Stop(ctx context.Context) error {
 	var err error
-	if s.sts != nil {
-		err = errors.Join(err, s.sts.Stop(ctx))
-	}
-	if s.objects != nil {
-		err = errors.Join(err, s.objects.Stop(ctx))
-	}
-	if s.emulator != nil {
-		err = errors.Join(err, s.emulator.Stop(ctx))
+	for _, p := range slices.Backward(s.parts) {
+		err = errors.Join(err, p.stop(ctx))
 	}
 	if s.Pooler != nil {
 		err = errors.Join(err, s.Pooler.Stop(ctx))
@@ -204,8 +233,11 @@ func (s *Servers) Stop(ctx context.Context) error {
 }
 
 // keep notes after a clean stop that the state of SQS and DynamoDB may be used again.
-func (f *Folder) keep(s *Servers, resources string) error {
-	if err := writeJSON(f.Path("aws-kept.json"), kept{Resources: resources, Port: s.emulator.Port}); err != nil {
+func (f *Folder) keep(s *Servers) error {
+	if s.kept == nil {
+		return nil
+	}
+	if err := writeJSON(f.Path("aws-kept.json"), s.kept); err != nil {
 		return fmt.Errorf("keep the state of SQS and DynamoDB: %w", err)
 	}
 	return nil

@@ -35,6 +35,8 @@ const closeTimeout = 10 * time.Second // for requests and invocations at work
 type Config struct {
 	Port        int       // of the routes; 0: any free one
 	DatabaseURL string    // the user's own database; empty: start Postgres
+	Emulator    Emulator  // what stands in for AWS
+	DynamoDBURL string    // of a running emulator that has none itself; empty: it has
 	Datasets    string    // absolute path of the file of datasets, or s3://BUCKET/KEY; empty: the service's own
 	Out         io.Writer // gets a line for what takes long
 
@@ -78,6 +80,7 @@ type Stack struct {
 	host      *lambda.Host // nil with the SAM CLI
 	sam       *sam.Sam     // nil without
 	deployed  Deployed
+	remove    func(context.Context) error // deletes the resources, of an emulator that outlives the stack; nil: it doesn't
 	https     []*http.Server
 	workers   sync.WaitGroup // event sources, schedules, HTTP servers
 	cancel    context.CancelFunc
@@ -119,6 +122,12 @@ func Start(ctx context.Context, f *Folder, cfg Config) (_ *Stack, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Emulator.Running() && f.ephemeral {
+		s.remove = func(ctx context.Context) error { return resources.Delete(ctx, endpoints, declared) }
+		if err := s.remove(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if err := resources.Create(ctx, endpoints, declared); err != nil {
 		return nil, err
 	}
@@ -140,7 +149,7 @@ func Start(ctx context.Context, f *Folder, cfg Config) (_ *Stack, err error) {
 	}
 	s.State = s.describe(declared, endpoints, routes.Addr().String())
 	s.State.DatabaseURL, s.State.ReaderURL, s.State.OwnDatabase = database, reader, s.servers.Postgres != nil
-	s.State.Datasets = cfg.Datasets
+	s.State.Datasets, s.State.Emulator = cfg.Datasets, cfg.Emulator
 	if err := s.publish(); err != nil {
 		return nil, err
 	}
@@ -219,7 +228,7 @@ func (s *Stack) prepare(ctx context.Context, cfg Config, binaries string) error 
 	}
 	group.Go(func() (err error) {
 		s.servers, err = s.folder.StartServers(ctx, ServersConfig{
-			OwnDatabase: cfg.DatabaseURL == "", Resources: s.resources, Out: cfg.Out,
+			OwnDatabase: cfg.DatabaseURL == "", Emulator: cfg.Emulator, DynamoDBURL: cfg.DynamoDBURL, Resources: s.resources, Out: cfg.Out,
 		})
 		return err
 	})
@@ -362,9 +371,12 @@ func (s *Stack) Stop(ctx context.Context) error {
 	if s.servers == nil {
 		return err
 	}
+	if s.remove != nil {
+		err = errors.Join(err, s.remove(ctx))
+	}
 	stopped := s.servers.Stop(ctx)
-	if stopped == nil && s.resources != "" {
-		stopped = s.folder.keep(s.servers, s.resources)
+	if stopped == nil {
+		stopped = s.folder.keep(s.servers)
 	}
 	return errors.Join(err, stopped)
 }

@@ -21,7 +21,7 @@ type pair struct{ primary, standby psql.DB }
 
 func startPair(t *testing.T) pair {
 	t.Helper()
-	env, err := python.Ensure(t.Context(), stack.Venv("../../.."), "../../local/requirements.txt", os.Stderr)
+	env, err := python.Ensure(t.Context(), stack.Venv("../../.."), python.Packages{Lock: "../../local/requirements.txt", Oldest: 10}, os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ type State struct {
 	Functions          string             `json:"functions"`   // what runs them: processes or sam
 	HostAddress        string             `json:"hostAddress"` // of this machine, as the functions reach it
 	Endpoints          localaws.Endpoints `json:"endpoints"`
+	Emulator           Emulator           `json:"emulator"`
 	DatabaseURL        string             `json:"databaseUrl"`    // superuser of the stack's own Postgres, or the user's DATABASE_URL
 	OwnDatabase        bool               `json:"ownDatabase"`    // the stack started it, and may seed it
 	ReaderURL          string             `json:"readerUrl"`      // what the functions use

@@ -19,15 +19,15 @@ type Server struct {
 	done   chan struct{}
 }
 
-// Start starts the server, for roles of the account.
-func Start(account string) (*Server, error) {
+// Start starts the server, for roles of the account and sessions with such secrets.
+func Start(account string, secrets Secrets) (*Server, error) {
 	l, err := loopback.Listen(0)
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
 		URL: "http://" + l.Addr().String(), done: make(chan struct{}),
-		server: &http.Server{Handler: Handler(account), ReadHeaderTimeout: 10 * time.Second},
+		server: &http.Server{Handler: Handler(account, secrets), ReadHeaderTimeout: 10 * time.Second},
 	}
 	go func() {
 		defer close(s.done)
@@ -53,7 +53,7 @@ const externalID = "external-id"
 // Handler answers AssumeRole of the query protocol (AWS STS API Reference). A
 // role of another account trusts nobody here, and one with the path
 // /external-id/ID/ trusts those who name that id.
-func Handler(account string) http.Handler {
+func Handler(account string, secrets Secrets) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		role, name := r.PostFormValue("RoleArn"), r.PostFormValue("RoleSessionName")
 		path, ours := strings.CutPrefix(role, "arn:aws:iam::"+account+":role/")
@@ -67,7 +67,9 @@ func Handler(account string) http.Handler {
 		case !ours || asks && r.PostFormValue("ExternalId") != wanted:
 			refuse(w, http.StatusForbidden, "AccessDenied", "not authorized to perform: sts:AssumeRole on resource: "+role)
 		default:
-			grant(w, sessionOf(role, name), role, name)
+			session := sessionOf(role, name)
+			session.SecretKey = secrets(session)
+			grant(w, session, role, name)
 		}
 	})
 }

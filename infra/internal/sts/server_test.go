@@ -27,7 +27,7 @@ func ask(t *testing.T, form url.Values) (int, answer) {
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	w := httptest.NewRecorder()
-	sts.Handler("000000000000").ServeHTTP(w, r)
+	sts.Handler("000000000000", sts.Each).ServeHTTP(w, r)
 	var a answer
 	if err := xml.Unmarshal(w.Body.Bytes(), &a); err != nil {
 		t.Fatalf("%v\n%s", err, w.Body)
@@ -91,8 +91,20 @@ func TestSession_SigningKey(t *testing.T) {
 	}
 }
 
+// An S3 that knows one secret for all gets sessions with that.
+func TestShared(t *testing.T) {
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(assume("arn:aws:iam::000000000000:role/delivery", "one", "").Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	sts.Handler("000000000000", sts.Shared("test")).ServeHTTP(w, r)
+	var a answer
+	if err := xml.Unmarshal(w.Body.Bytes(), &a); err != nil || a.Secret != "test" || a.Access == "" || a.Token == "" {
+		t.Errorf("session %+v (%v)", a, err)
+	}
+}
+
 func TestStart(t *testing.T) {
-	s, err := sts.Start("000000000000")
+	s, err := sts.Start("000000000000", sts.Each)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,6 +34,16 @@ func SessionOf(accessKey string) (s Session, ok bool) {
 	return Session{AccessKey: accessKey, SecretKey: digest("secret", accessKey), Token: digest("token", accessKey)}, true
 }
 
+// Secrets are the secret keys of sessions.
+type Secrets func(Session) string
+
+// Each gives every session its own, which SessionOf knows.
+func Each(s Session) string { return s.SecretKey }
+
+// Shared gives all sessions the same: for an S3 that takes one secret for every
+// access key that it doesn't know, as LocalStack does.
+func Shared(secret string) Secrets { return func(Session) string { return secret } }
+
 func digest(what, of string) string {
 	h := hmac.New(sha256.New, []byte("local stack"))
 	h.Write([]byte(what + "\n" + of))
