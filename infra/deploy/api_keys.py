@@ -28,7 +28,6 @@ def ask_for_keys(template: dict, rate: int, burst: int, month: int) -> None:
     resources["UsagePlan"] = {"Type": "AWS::ApiGateway::UsagePlan", "Properties": {
         "UsagePlanName": {"Ref": "AWS::StackName"}, "ApiStages": [{"ApiId": {"Ref": "Api"}, "Stage": {"Ref": "Api.Stage"}}],
         "Throttle": {"RateLimit": rate, "BurstLimit": burst}, "Quota": {"Limit": month, "Period": "MONTH"}}}
-    template["Outputs"]["UsagePlanId"] = {"Description": "Usage plan that API keys are added to.", "Value": {"Ref": "UsagePlan"}}
 
 
 def main() -> None:

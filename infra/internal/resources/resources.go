@@ -59,8 +59,11 @@ func Create(ctx context.Context, endpoints localaws.Endpoints, stack *template.S
 func createBucket(ctx context.Context, client *s3.Client, b template.Bucket) error {
 	_, err := client.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &b.Name})
 	var owned *s3types.BucketAlreadyOwnedByYou
-	if err != nil && !errors.As(err, &owned) || len(b.CORS) == 0 {
+	if err != nil && !errors.As(err, &owned) {
 		return err
+	}
+	if len(b.CORS) == 0 {
+		return nil
 	}
 	var rules []s3types.CORSRule
 	for _, r := range b.CORS {

@@ -146,9 +146,12 @@ func TestOpenDatabase(t *testing.T) {
 }
 
 func TestOverrides(t *testing.T) {
+	processor := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
 	got := overrides(map[string]string{"B": `x "y" \z`, "A": "1,2&3=4", "Architecture": "mips"})
-	machine := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
-	if len(got) != 2 || got[0] != "--parameter-overrides" || got[1] != `A="1,2&3=4" Architecture=`+machine+` B="x \"y\" \\z"` {
+	if len(got) != 2 || got[0] != "--parameter-overrides" || got[1] != `A="1,2&3=4" Architecture=`+processor+` B="x \"y\" \\z"` {
+		t.Errorf("%q", got)
+	}
+	if got := overrides(nil); len(got) != 2 || got[1] != "Architecture="+processor {
 		t.Errorf("%q", got)
 	}
 }
