@@ -15,9 +15,6 @@ import (
 // "localstack" has LocalStack and DynamoDB Local in their place; "sam" has the
 // functions and routes run by the SAM CLI in containers.
 
-// localLane is the one of make test.
-const localLane = "local"
-
 // lanes are their names and the tests that don't run there.
 var lanes = map[string][]excluded{
 	"local":      localStackOnly,

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -126,7 +125,7 @@ func TestLanes_document(t *testing.T) {
 	if want := lanesTable(tests); !strings.Contains(string(got), want) {
 		t.Errorf("docs/lanes.md isn't true any more: run make lanes; want\n%s", want)
 	}
-	if len(tests) < 40 || !strings.Contains(string(got), fmt.Sprintf("| `%s` |", tests[0].name)) {
+	if len(tests) < 40 || !strings.Contains(string(got), "| `"+tests[0].name+"` |") {
 		t.Errorf("%d tests", len(tests))
 	}
 }

@@ -108,5 +108,5 @@ func writeLanes(root, path string) error {
 	if !begun || !ended {
 		return fmt.Errorf("%s lacks the comments %s and %s", path, lanesBegin, lanesEnd)
 	}
-	return os.WriteFile(path, slices.Concat(before, []byte(lanesTable(tests)), after), 0o644) //nolint:gosec // G306: a document
+	return os.WriteFile(path, slices.Concat(before, []byte(lanesTable(tests)), after), 0o644)
 }

@@ -50,7 +50,7 @@ func (c Client) Build(ctx context.Context, tag string, files map[string]string) 
 		if err != nil {
 			return fmt.Errorf("build image %s: %w", tag, err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o755); err != nil { //nolint:gosec // G306: programs of the image
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o755); err != nil {
 			return err
 		}
 	}

@@ -17,8 +17,7 @@ func (s *Sam) openDatabase(given string) (string, error) {
 	if err != nil {
 		return "", errors.New("the database's URL is no URL") // the error of Parse holds the password
 	}
-	address, err := netip.ParseAddr(u.Hostname())
-	if u.Hostname() != "localhost" && (err != nil || !address.IsLoopback()) {
+	if !isLoopback(u.Hostname()) {
 		return given, nil
 	}
 	at := u.Port()
@@ -30,4 +29,9 @@ func (s *Sam) openDatabase(given string) (string, error) {
 	}
 	u.Host = net.JoinHostPort(hostName, port(s.database.Addr()))
 	return u.String(), nil
+}
+
+func isLoopback(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && address.IsLoopback()
 }

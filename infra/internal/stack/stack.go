@@ -111,34 +111,8 @@ func Start(ctx context.Context, f *Folder, cfg Config) (_ *Stack, err error) {
 	if reader, err = cfg.interceptDatabase(reader); err != nil {
 		return nil, err
 	}
-	endpoints := s.servers.Endpoints
-	parameters := cfg.parameters(endpoints, reader)
-	if cfg.SAM != nil {
-		if err := s.reachFromContainers(ctx, cfg.SAM, reader, parameters); err != nil {
-			return nil, err
-		}
-	}
-	declared, err := f.load(endpoints, parameters)
+	declared, endpoints, err := s.deploy(ctx, cfg, reader, routes)
 	if err != nil {
-		return nil, err
-	}
-	if cfg.Emulator.Running() && f.ephemeral {
-		s.remove = func(ctx context.Context) error { return resources.Delete(ctx, endpoints, declared) }
-		if err := s.remove(ctx); err != nil {
-			return nil, err
-		}
-	}
-	if err := resources.Create(ctx, endpoints, declared); err != nil {
-		return nil, err
-	}
-	run := s.runFunctions
-	if cfg.SAM != nil {
-		run = s.runSAM
-		if declared, err = s.shareDatasets(ctx, declared, parameters); err != nil {
-			return nil, err
-		}
-	}
-	if endpoints.Lambda, err = run(ctx, cfg, declared, parameters, routes); err != nil {
 		return nil, err
 	}
 	if cfg.RequestsOnly {
@@ -154,6 +128,40 @@ func Start(ctx context.Context, f *Folder, cfg Config) (_ *Stack, err error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// deploy creates what the template declares and runs its functions and routes.
+// It returns the declarations, and the endpoints with that of the functions.
+func (s *Stack) deploy(ctx context.Context, cfg Config, reader string, routes net.Listener) (*template.Stack, localaws.Endpoints, error) {
+	endpoints := s.servers.Endpoints
+	parameters := cfg.parameters(endpoints, reader)
+	if cfg.SAM != nil {
+		if err := s.reachFromContainers(ctx, cfg.SAM, reader, parameters); err != nil {
+			return nil, endpoints, err
+		}
+	}
+	declared, err := s.folder.load(endpoints, parameters)
+	if err != nil {
+		return nil, endpoints, err
+	}
+	if cfg.Emulator.Running() && s.folder.ephemeral {
+		s.remove = func(ctx context.Context) error { return resources.Delete(ctx, endpoints, declared) }
+		if err := s.remove(ctx); err != nil {
+			return nil, endpoints, err
+		}
+	}
+	if err := resources.Create(ctx, endpoints, declared); err != nil {
+		return nil, endpoints, err
+	}
+	run := s.runFunctions
+	if cfg.SAM != nil {
+		run = s.runSAM
+		if declared, err = s.shareDatasets(ctx, declared, parameters); err != nil {
+			return nil, endpoints, err
+		}
+	}
+	endpoints.Lambda, err = run(ctx, cfg, declared, parameters, routes)
+	return declared, endpoints, err
 }
 
 // runFunctions runs the functions as processes, and returns the base URL of
