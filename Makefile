@@ -311,7 +311,7 @@ tidy: ## Bring go.mod and go.sum of both modules up to date
 
 lock: $(UV)/complete ## Lock the Python and npm packages anew, after a change of a requirements.in or a package.json
 	@for dir in infra/local infra/localstack infra/lint infra/checkov infra/bench infra/readers infra/api; do \
-		case $$dir in infra/api) python=3.11;; *) python=3.10;; esac; \
+		case $$dir in infra/api|infra/localstack) python=3.11;; *) python=3.10;; esac; \
 		$(UV)/bin/uv pip compile --quiet --universal --python-version $$python --generate-hashes --no-annotate --no-header \
 			--no-emit-index-url $$dir/requirements.in --output-file $$dir/requirements.txt || exit; \
 	done

@@ -48,9 +48,11 @@ func TestDeploy(t *testing.T) {
 			t.Errorf("docs/deploy.md doesn't give %s", name)
 		}
 	}
+	keys := read(t, "../infra/deploy/api_keys.py")
 	outputs := matches(`\bout ([A-Za-z]+)\)`, manual+read(t, "../docs/operations.md"))
 	for _, name := range outputs {
-		if _, there := template.Outputs[name]; !there {
+		// make deploy with API keys adds one.
+		if _, there := template.Outputs[name]; !there && !strings.Contains(keys, `template["Outputs"]["`+name+`"]`) {
 			t.Errorf("the manuals ask for the output %s, which template.yaml doesn't have", name)
 		}
 	}

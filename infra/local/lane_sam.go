@@ -10,6 +10,7 @@ const (
 	samSource  = "What it compares doesn't depend on how functions are run"
 	samLog     = "Functions log warnings only here, since sam waits a second for an invocation that logs several lines"
 	samBytes   = "`sam local start-api` takes a body for text, and fails at one that isn't UTF-8"
+	samSlow    = "It takes hundreds of requests one after the other, and each takes sam a moment; the other sizes are tested"
 	samCatalog = "A file of datasets is copied to where containers can read it when the stack starts, so that a later change isn't seen"
 )
 
@@ -24,6 +25,7 @@ var samExcluded = []excluded{
 	{"^TestConsole$/^below_the_stage$", samGateway},
 	{"^TestStagePrefix$", samGateway},
 	{"^TestExport$/^trace$", samLog},
+	{"^TestList$/^pages_of_1$", samSlow},
 	{"^TestIdempotencyKey$/^one_worker$", samLog},
 	{"^TestBadInput$/^refused$/^(no_route_.*|.*_of_a_path)$", samGateway},
 	{"^TestBadInput$/^refused$/^(no_UTF-8|UTF-8_of_a_surrogate)$", samBytes},

@@ -25,6 +25,8 @@ const (
 	exportWithin = 10 * time.Minute
 	quietFor     = 2 * time.Second // without a call: all that follows an export's end has been done
 	askEvery     = 100 * time.Millisecond
+	// rounds of each export are measured.
+	rounds = 3
 	// sweeps are measured by so many that find nothing to do.
 	sweeps = 5
 	// eventOverhead is what CloudWatch Logs adds to each line (PutLogEvents, API Reference).
@@ -60,13 +62,27 @@ type Meters struct {
 	Out   io.Writer
 }
 
-// Export measures an export of the users table, which has so many rows. A
+// Export measures exports of the users table, which has so many rows, and
+// returns the fastest: other work on the machine only makes them slower. A
 // first one, which isn't measured, has started all functions.
-func (m Meters) Export(ctx context.Context, rows int64) (Run, error) {
-	fmt.Fprintf(m.Out, "measuring an export of %d rows\n", rows)
+func (m Meters) Export(ctx context.Context, rows int64) (fastest Run, err error) {
+	fmt.Fprintf(m.Out, "measuring exports of %d rows\n", rows)
 	if _, _, err := m.export(ctx); err != nil {
 		return Run{}, err
 	}
+	for range rounds {
+		run, err := m.measure(ctx, rows)
+		if err != nil {
+			return Run{}, err
+		}
+		if fastest.Seconds == 0 || run.Seconds < fastest.Seconds {
+			fastest = run
+		}
+	}
+	return fastest, nil
+}
+
+func (m Meters) measure(ctx context.Context, rows int64) (Run, error) {
 	if err := m.quiet(ctx); err != nil {
 		return Run{}, err
 	}

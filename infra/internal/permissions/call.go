@@ -68,7 +68,7 @@ func callsOf(c wire.Call, a wire.Answer, keys map[string]string) ([]Call, error)
 		return nil, fmt.Errorf("%s %s of %s: %w", c.Service, c.Operation, c.Function, err)
 	}
 	for i := range calls {
-		calls[i].Function, calls[i].Session = c.Function, c.AccessKey != localaws.AccessKey
+		calls[i].Function, calls[i].Session = c.Function, c.AccessKey != "" && c.AccessKey != localaws.AccessKey
 	}
 	return calls, nil
 }

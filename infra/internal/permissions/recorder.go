@@ -30,8 +30,9 @@ type Recording struct {
 // for the stack, then one for each call as soon as it is answered, so that
 // nothing is lost when the stack is killed.
 type Recorder struct {
-	wire *wire.Wire
-	keys map[string]string // names of the tables' partition keys
+	wire  *wire.Wire
+	keys  map[string]string // names of the tables' partition keys
+	parts parts
 
 	mu   sync.Mutex
 	file *os.File
@@ -61,6 +62,8 @@ func NewRecorder(folder, path, stack string, parameters map[string]string) (*Rec
 		}
 	}
 	r.wire.Watch(r.watch)
+	r.wire.Add(&wire.Rule{Match: isOperation("UploadPart"), Do: r.parts.upload})
+	r.wire.Add(&wire.Rule{Match: isOperation("AbortMultipartUpload"), Do: r.parts.abort})
 	r.write(Recording{Stack: stack, Parameters: parameters})
 	return r, r.err
 }

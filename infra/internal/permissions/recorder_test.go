@@ -1,13 +1,17 @@
 package permissions_test
 
 import (
+	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -193,9 +197,58 @@ func dynamo(e localaws.Endpoints) string { return e.DynamoDB }
 func TestRecorder_caller(t *testing.T) {
 	f := newFixture(t)
 	call(t, http.MethodHead, f.endpoints.S3+"/b", "", "User-Agent: curl/8", "Authorization: AWS4-HMAC-SHA256 Credential=ASIAX/20261128/us-east-1/s3/aws4_request, Signature=0")
-	want := []permissions.Call{{Action: "s3:ListBucket", Resource: "arn:aws:s3:::b", Session: true}}
+	call(t, http.MethodHead, f.endpoints.S3+"/b", "", "Authorization: none")
+	want := []permissions.Call{
+		{Action: "s3:ListBucket", Resource: "arn:aws:s3:::b", Session: true},
+		{Function: "run-export", Action: "s3:ListBucket", Resource: "arn:aws:s3:::b"},
+	}
 	if diff := cmp.Diff(want, f.recorded(t).Calls); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+}
+
+// An abort comes after the parts that its caller has given up, as it does where
+// no proxy is in between.
+func TestRecorder_abortLast(t *testing.T) {
+	var mu sync.Mutex
+	var order []string
+	note := func(what string) {
+		mu.Lock()
+		defer mu.Unlock()
+		order = append(order, what)
+	}
+	arrived := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if r.Method == http.MethodPut {
+			close(arrived)
+			time.Sleep(200 * time.Millisecond) // what a busy server may take
+		}
+		note(r.Method)
+	}))
+	t.Cleanup(server.Close)
+	f := newFixture(t)
+	endpoints, err := f.Intercept(localaws.Endpoints{S3: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, giveUp := context.WithCancel(t.Context())
+	part, err := http.NewRequestWithContext(ctx, http.MethodPut, endpoints.S3+"/b/k?partNumber=1&uploadId=u", strings.NewReader("part"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		<-arrived
+		giveUp()
+	}()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	if _, err := client.Do(part); !errors.Is(err, context.Canceled) {
+		t.Fatalf("the part: %v", err)
+	}
+	call(t, http.MethodDelete, endpoints.S3+"/b/k?uploadId=u", "")
+	f.recorded(t)
+	if diff := cmp.Diff([]string{"PUT", "DELETE"}, order); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
 	}
 }
 

@@ -9,6 +9,7 @@ package wire
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -31,6 +32,7 @@ const (
 	// the stand-ins' own, so that no call meets a connection that is closing.
 	keptConnections = 100
 	idleTimeout     = time.Second
+	settleTimeout   = 30 * time.Second
 )
 
 // Call is one request of a function.
@@ -248,17 +250,25 @@ type Answer struct {
 
 // Forward sends the request to the service and returns its answer. It may be
 // called once. When the service gives none, neither does the caller get any.
-func (x *Exchange) Forward() Answer { return x.forward(x.body, x.r.ContentLength) }
+func (x *Exchange) Forward() Answer { return x.forward(x.r.Context(), x.body, x.r.ContentLength) }
+
+// Settle is Forward that goes on for a while when the caller has sent all and
+// is gone: afterwards it is known what the service did.
+func (x *Exchange) Settle() Answer {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.r.Context()), settleTimeout)
+	defer cancel()
+	return x.forward(ctx, x.body, x.r.ContentLength)
+}
 
 // ForwardBody is Forward with another body.
 func (x *Exchange) ForwardBody(body string) Answer {
-	return x.forward(strings.NewReader(body), int64(len(body)))
+	return x.forward(x.r.Context(), strings.NewReader(body), int64(len(body)))
 }
 
-func (x *Exchange) forward(body io.Reader, length int64) Answer {
+func (x *Exchange) forward(ctx context.Context, body io.Reader, length int64) Answer {
 	to := *x.r.URL
 	to.Scheme, to.Host = x.target.Scheme, x.target.Host
-	out, err := http.NewRequestWithContext(x.r.Context(), x.r.Method, to.String(), body)
+	out, err := http.NewRequestWithContext(ctx, x.r.Method, to.String(), body)
 	if err != nil {
 		x.Hangup()
 	}
