@@ -95,4 +95,13 @@ class ApiKeysTest(unittest.TestCase):
         self.assertFalse(any(self.keys(transformed(template())["Resources"]).values()))
 
 
+class PreflightTest(unittest.TestCase):
+    def test_a_browser_is_answered_on_every_path_without_a_token(self):
+        paths = transformed(template())["Resources"]["Api"]["Properties"]["Body"]["paths"]
+        self.assertGreater(len(paths), 10)
+        for path, methods in paths.items():
+            self.assertEqual(methods["options"]["x-amazon-apigateway-integration"]["type"], "mock", path)
+            self.assertNotIn("security", methods["options"], path)
+
+
 unittest.main()
