@@ -10,10 +10,12 @@ import (
 	"syscall"
 	"time"
 
+	"csvexport/infra/internal/filelock"
 	"csvexport/infra/internal/process"
 )
 
 const (
+	temp         = "/var/tmp" // on a disk
 	startTimeout = time.Minute
 	stopTimeout  = 30 * time.Second // containers get ten to end
 	pollEvery    = 100 * time.Millisecond
@@ -26,18 +28,30 @@ type Engine struct {
 	process *process.Process
 	dir     string
 	log     *os.File
+	lock    *filelock.Lock
 }
 
 // Start starts an engine that keeps nothing: images and containers are in a
 // folder that Stop removes. It takes root, and dockerd on PATH. The folder is
 // not the project's, whose path may be too long for the name of a socket.
+//
+// There is one such engine at a time on a machine, for which Start waits: two
+// would give the same addresses to containers of one bridge.
 func Start(ctx context.Context, logFile string) (_ *Engine, err error) {
 	path, err := exec.LookPath("dockerd")
 	if err != nil {
 		return nil, errors.New("no dockerd on PATH")
 	}
 	e := &Engine{}
-	if e.dir, err = os.MkdirTemp("/var/tmp", "csvexport-docker-"); err != nil {
+	if e.lock, err = filelock.Wait(ctx, filepath.Join(temp, "csvexport-docker.lock")); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.lock.Release())
+		}
+	}()
+	if e.dir, err = os.MkdirTemp(temp, "csvexport-docker-"); err != nil {
 		return nil, err
 	}
 	if e.log, err = os.Create(logFile); err != nil {
@@ -56,7 +70,7 @@ func Start(ctx context.Context, logFile string) (_ *Engine, err error) {
 		return nil, errors.Join(err, e.log.Close(), os.RemoveAll(e.dir))
 	}
 	if err := e.await(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("start Docker: %w; log: %s", err, logFile), e.Stop(context.WithoutCancel(ctx)))
+		return nil, errors.Join(fmt.Errorf("start Docker: %w; log: %s", err, logFile), e.end(context.WithoutCancel(ctx)))
 	}
 	return e, nil
 }
@@ -86,6 +100,10 @@ func (e *Engine) Client() Client {
 
 // Stop ends the engine with its containers and removes what it kept.
 func (e *Engine) Stop(ctx context.Context) error {
+	return errors.Join(e.end(ctx), e.lock.Release())
+}
+
+func (e *Engine) end(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
 	err := e.process.Stop(ctx, syscall.SIGTERM)
