@@ -177,11 +177,6 @@ func (opt *options) declare(fs *flag.FlagSet, command string, getenv func(string
 	database := func() {
 		fs.StringVar(&opt.databaseURL, "database-url", getenv("DATABASE_URL"), "your own database instead of the stack's Postgres")
 	}
-	emulator := func() {
-		fs.StringVar(&opt.emulatorName, "emulator", getenv("EMULATOR"),
-			"what stands in for AWS: local (versitygw and ministack), localstack (LocalStack and DynamoDB Local), or the URL of one that runs already")
-		fs.StringVar(&opt.dynamoDBURL, "dynamodb-url", getenv("DYNAMODB_URL"), "address of DynamoDB, where -emulator is a URL that serves all but that")
-	}
 	datasets := func(value string) {
 		fs.StringVar(&opt.datasets, "datasets", value, "YAML file of the datasets, see docs/datasets.md; up and demo also take s3://BUCKET/KEY")
 	}
@@ -190,7 +185,7 @@ func (opt *options) declare(fs *flag.FlagSet, command string, getenv func(string
 	switch command {
 	case "up":
 		database()
-		emulator()
+		opt.declareEmulator(fs, getenv)
 		port()
 		datasets("")
 		fs.Var(&opt.parameters, "param", "`NAME=VALUE` of a parameter of template.yaml, over the stack's own; may be repeated")
@@ -208,7 +203,7 @@ func (opt *options) declare(fs *flag.FlagSet, command string, getenv func(string
 		datasets("datasets.yaml")
 	case "demo":
 		database()
-		emulator()
+		opt.declareEmulator(fs, getenv)
 		port()
 		datasets("")
 		rows(100_000, "number of rows")
@@ -226,13 +221,20 @@ func (opt *options) declare(fs *flag.FlagSet, command string, getenv func(string
 		fs.IntVar(&opt.seed, "seed", 1, "number that the disturbances are made of")
 	case "cases", "skip": // take an argument
 	case "run": // takes arguments
-		emulator()
+		opt.declareEmulator(fs, getenv)
 		fs.StringVar(&opt.postgres, "postgres", "", "another installation of Postgres than the bundled one: a folder with bin, lib and share")
 		fs.StringVar(&opt.pooler, "pooler", "", "also start PgBouncer before Postgres, in this mode (session, transaction or statement), and name it in TEST_DATABASE_URL")
 	default:
 		return fmt.Errorf("unknown command %q\n%s", command, usage)
 	}
 	return nil
+}
+
+// declareEmulator declares what says what stands in for AWS.
+func (opt *options) declareEmulator(fs *flag.FlagSet, getenv func(string) string) {
+	fs.StringVar(&opt.emulatorName, "emulator", getenv("EMULATOR"),
+		"what stands in for AWS: local (versitygw and ministack), localstack (LocalStack and DynamoDB Local), or the URL of one that runs already")
+	fs.StringVar(&opt.dynamoDBURL, "dynamodb-url", getenv("DYNAMODB_URL"), "address of DynamoDB, where -emulator is a URL that serves all but that")
 }
 
 // benchFlags are those of the commands that measure.

@@ -103,13 +103,7 @@ func Start(ctx context.Context, f *Folder, cfg Config) (_ *Stack, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Emulator.Running() && f.ephemeral {
-		s.remove = func(ctx context.Context) error { return resources.Delete(ctx, endpoints, declared) }
-		if err := s.remove(ctx); err != nil {
-			return nil, err
-		}
-	}
-	if err := resources.Create(ctx, endpoints, declared); err != nil {
+	if err := s.create(ctx, cfg, endpoints, declared); err != nil {
 		return nil, err
 	}
 	invoke, err := loopback.Listen(0)
@@ -190,6 +184,18 @@ func (s *Stack) prepare(ctx context.Context, cfg Config, binaries string) error 
 		return err
 	})
 	return group.Wait()
+}
+
+// create creates what the template declares. In an emulator that outlives the
+// stack, an ephemeral one finds nothing and leaves nothing.
+func (s *Stack) create(ctx context.Context, cfg Config, endpoints localaws.Endpoints, declared *template.Stack) error {
+	if cfg.Emulator.Running() && s.folder.ephemeral {
+		s.remove = func(ctx context.Context) error { return resources.Delete(ctx, endpoints, declared) }
+		if err := s.remove(ctx); err != nil {
+			return err
+		}
+	}
+	return resources.Create(ctx, endpoints, declared)
 }
 
 // load reads the template with the parameters of this stack, or those given.
