@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -93,17 +94,16 @@ func withCRLF(csv []byte, quote byte) []byte {
 	return out
 }
 
-// TestFormat makes all exports at once, and compares their files.
+// TestFormat compares files in all formats.
 func TestFormat(t *testing.T) {
 	shared.seedHostile(t)
-	ids := make([]string, len(formats))
-	for i, f := range formats {
-		ids[i] = shared.createWith(t, `{"format":{`+f.request+`},`+hostileFilter+`}`)
-	}
 	rows := atoi(t, shared.psql(t, "SELECT count(*) FROM users WHERE "+hostileWhere))
+	var mu sync.Mutex
 	files := map[string]string{}
-	for i, f := range formats {
+	for _, f := range formats {
 		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			id := shared.createWith(t, `{"format":{`+f.request+`},`+hostileFilter+`}`)
 			columns := f.columns
 			if columns == "" {
 				columns = "*"
@@ -112,7 +112,9 @@ func TestFormat(t *testing.T) {
 			if f.change != nil {
 				want = f.change(want)
 			}
-			shared.checkFormat(t, ids[i], f.plain, want, rows)
+			shared.checkFormat(t, id, f.plain, want, rows)
+			mu.Lock()
+			defer mu.Unlock()
 			if other, ok := files[string(want)]; ok && !f.plain {
 				t.Errorf("the file is the same as for %s: this proves nothing", other)
 			}
@@ -207,6 +209,7 @@ func TestFileName(t *testing.T) {
 		{"120 characters", `{"fileName":"` + strings.Repeat("ü", 113) + `.csv.gz"` + small, strings.Repeat("ü", 113) + ".csv.gz"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			id := shared.createWith(t, tt.request)
 			path := "/exports/" + id + "/download"
 			if done := shared.follow(t, id, time.Minute, nil); done.File == nil || done.File.Name != tt.want {
