@@ -6,6 +6,8 @@
 ROWS ?= 100000
 ## ROUNDS: rounds that bench (5 if not given) and load (2) measure
 ROUNDS ?= 5
+## STEPS: targets that verify makes
+STEPS ?= lint build sam-build test test-api test-console test-model test-faults test-sam test-localstack
 ## FUZZTIME: how long fuzz looks; with FUZZSEED=N it makes case N again instead
 FUZZTIME ?= 60s
 ## DATASETS: YAML file of the datasets, for up, demo and dataset; for up and dataset by default datasets.yaml
@@ -28,6 +30,8 @@ CASES ?=
 PORT ?= 8080
 ## STACK: name of the local stack; its state is in .local/STACK
 STACK ?= local
+## FUNCTIONS: what runs the functions, for up and demo: processes, or sam, which needs a Docker engine
+export FUNCTIONS ?=
 ## DATABASE_URL: your own Postgres instead of the stack's, for demo, up, seed and dataset
 export DATABASE_URL
 ## EMULATOR: what stands in for AWS, for demo and up: localstack (LocalStack and DynamoDB Local), or the address of one that runs already; by default versitygw and ministack
@@ -38,13 +42,18 @@ export DYNAMODB_URL
 VERSIONS ?= 14 15 16 17
 ## STACK_NAME: name of the stack in AWS, for deploy; by default samconfig.toml's
 STACK_NAME ?=
-## PARAMS: parameters of template.yaml for deploy and up, NAME=VALUE …; for deploy by default samconfig.toml's
+## GRADUAL: how deploy shifts requests to the new functions, such as Canary10Percent5Minutes; empty: at once
+GRADUAL ?=
+## USAGE_PLAN: limits of each API key, which deploy then asks callers for: requests a second, at once and a month, such as 10:20:100000; empty: no keys
+USAGE_PLAN ?=
+## PARAMS: parameters of template.yaml for deploy, sam-build and up, NAME=VALUE …; for deploy by default samconfig.toml's
 PARAMS ?=
 
 # Folders under .local/ that start with a dot are no stacks.
 TOOLS := .local/.tools
 LOCAL := $(TOOLS)/local
 SAM := $(TOOLS)/sam
+CHECKOV := $(TOOLS)/checkov
 UV := $(TOOLS)/uv
 READERS := $(TOOLS)/readers
 SCHEMATHESIS := $(TOOLS)/schemathesis
@@ -52,16 +61,17 @@ POSTGRES := $(TOOLS)/postgres
 CONSOLE := $(TOOLS)/console
 
 GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+ACTIONLINT := go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GOTESTSUM := go run gotest.tools/gotestsum@v1.13.0
 UV_VERSION := 0.13.9
 
-# How Lambda's binaries are built; sam-build gives the same to sam.
+# How Lambda's binaries are built; sam-build gives the same to sam, which takes GOARCH from template.yaml's Architecture.
 LAMBDA_GOFLAGS := -trimpath -tags=lambda.norpc -ldflags=-s
-LAMBDA_ENV := CGO_ENABLED=0 GOOS=linux GOARCH=amd64
+LAMBDA_ENV := CGO_ENABLED=0 GOOS=linux GOARCH=$(if $(findstring Architecture=x86_64,$(PARAMS)),amd64,arm64)
 
 # sam reads the shell's AWS settings; validating and building need none.
 SAM_ENV := env -u AWS_PROFILE AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null \
-	AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true SAM_CLI_TELEMETRY=0
+	AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true SAM_CLI_TELEMETRY=0 PYTHONDONTWRITEBYTECODE=1
 
 # The race detector needs a C compiler; the go command turns cgo off where it finds none.
 RACE = $(shell test "$$(go env CGO_ENABLED)" = 1 && echo -race)
@@ -71,17 +81,20 @@ JAVA = $(if $(filter localstack,$(EMULATOR)),java)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo up down seed dataset test test-product test-infra race-detector test-localstack java test-api test-console browser test-model test-faults soak test-postgres test-poolers fuzz bench bench-api bench-start bench-memory load lint lint-go lint-template lint-vulnerabilities verify build sam-build deploy fmt tidy lock clean $(LOCAL)
+.PHONY: help demo up down seed dataset test test-product test-infra test-sam race-detector engine lanes test-api test-console browser test-model test-faults soak test-postgres test-poolers fuzz bench bench-api bench-start bench-memory load lint lint-go lint-template lint-vulnerabilities verify cases build sam-build deploy fmt tidy lock clean costs test-localstack java $(LOCAL)
 
 help: ## List the targets and settings
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@awk '/^## [A-Z_]+: / { name = $$2; sub(":", "", name); sub(/^## [A-Z_]+: /, ""); printf "  %-20s %s\n", name, $$0 }' Makefile
 
-demo: $(LOCAL) $(JAVA) ## Export the users table and compare the file with psql's
+# The SAM CLI, where it runs the functions.
+sam-cli = $(if $(filter sam,$(FUNCTIONS)),$(SAM)/complete)
+
+demo: $(LOCAL) $(sam-cli) $(JAVA) ## Export the users table and compare the file with psql's
 	@$(LOCAL) demo -stack $(STACK) -port $(PORT) -rows $(ROWS) -datasets '$(DATASETS)'
 
-up: $(LOCAL) $(JAVA) ## Start the local stack and serve until Ctrl-C
+up: $(LOCAL) $(sam-cli) $(JAVA) ## Start the local stack and serve until Ctrl-C
 	@$(LOCAL) up -stack $(STACK) -port $(PORT) -rows $(ROWS) -datasets '$(or $(DATASETS),$(wildcard datasets.yaml))' $(foreach p,$(PARAMS),-param '$(p)')
 
 down: $(LOCAL) ## Stop the local stack
@@ -104,11 +117,34 @@ test-product: $(LOCAL) race-detector ## Run the product's unit and adapter tests
 	@$(LOCAL) run -- $(call go-test,product)
 	@$(call no-skips,product)
 
-test-infra: $(LOCAL) $(READERS)/complete race-detector ## Run the local stack's tests and the end-to-end tests, and print a table of their cases
-	@rm -f .local/.tests/infra.json
-	@status=0; (cd infra && ../$(LOCAL) run -- $(call go-test,infra,-skip "$$($(CURDIR)/$(LOCAL) skip local)")) || status=$$?; \
-		$(LOCAL) cases .local/.tests/infra.json || status=$$?; exit $$status
+test-infra: $(LOCAL) $(READERS)/complete race-detector ## Run the local stack's tests and the end-to-end tests, print a table of their cases, and compare the functions' calls with their policies
+	@rm -rf .local/.tests/infra.json .local/.tests/calls
+	@status=0; (cd infra && RECORD_CALLS=$(CURDIR)/.local/.tests/calls ../$(LOCAL) run -- $(call go-test,infra,-skip "$$($(CURDIR)/$(LOCAL) skip local)")) || status=$$?; \
+		$(LOCAL) cases local=.local/.tests/infra.json || status=$$?; \
+		$(LOCAL) policies .local/.tests/calls || status=$$?; exit $$status
 	@$(call no-skips,infra)
+
+# $(call lane,NAME,SETTINGS,PREFIX,PACKAGES): the end-to-end tests in a lane, with other packages', and a table of their
+# cases. Without the race detector: they ran with it in the local one.
+lane = mkdir -p .local/.tests; rm -f .local/.tests/$(1).json; \
+	status=0; (cd infra && $(2) $(3) $(GOTESTSUM) --format standard-quiet --jsonfile $(CURDIR)/.local/.tests/$(1).json -- \
+		-count=1 -timeout 20m -parallel 16 -skip "$$(../$(LOCAL) skip $(1))" ./e2e $(4)) || status=$$?; \
+	$(LOCAL) cases $(1)=.local/.tests/$(1).json || status=$$?; exit $$status
+
+test-sam: $(LOCAL) $(SAM)/complete engine ## Run the end-to-end tests against containers of the SAM CLI, and print a table of their cases; as root on Debian without a Docker engine, it brings one
+	@$(call lane,sam,FUNCTIONS=sam,../$(LOCAL) docker --)
+	@$(call no-skips,sam)
+
+# Debian's Docker engine, where none answers and whoever runs this may install one. It isn't started here.
+engine:
+	@docker version >/dev/null 2>&1 && exit; \
+		test "$$(id -u)" = 0 && command -v apt-get >/dev/null || exit 0; \
+		command -v dockerd >/dev/null && command -v busybox >/dev/null && exit; \
+		echo "installing a Docker engine (once, less than a minute)" >&2; \
+		apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends docker.io busybox-static >/dev/null
+
+lanes: $(LOCAL) ## Write the table of the end-to-end tests and their lanes into docs/lanes.md
+	@$(LOCAL) lanes
 
 race-detector:
 	@mkdir -p .local/.tests
@@ -120,11 +156,11 @@ ADAPTERS_SKIP := -skip '^Test(Copier|Copy|DDL|Datasets|FuzzCase|Limited|Model|Se
 
 # DynamoDB is AWS's own engine here, and S3 checks what presigned URLs are signed with.
 test-localstack: export EMULATOR = localstack
-test-localstack: $(LOCAL) $(READERS)/complete java ## Run the end-to-end tests and those of the adapters against LocalStack and DynamoDB Local, without Docker
+test-localstack: $(LOCAL) $(READERS)/complete java ## Run the end-to-end tests and those of the adapters against LocalStack and DynamoDB Local, without Docker, and print a table of the cases
 	@mkdir -p .local/.tests
 	@$(LOCAL) run -- $(call quick-test,localstack-adapters,$(ADAPTERS_SKIP) $(ADAPTERS))
 	@$(call no-skips,localstack-adapters)
-	@cd infra && ../$(LOCAL) run -- $(call quick-test,localstack,-skip "$$($(CURDIR)/$(LOCAL) skip localstack)" ./e2e ./internal/eventsource ./internal/invariants)
+	@$(call lane,localstack,,../$(LOCAL) run --,./internal/eventsource ./internal/invariants)
 	@$(call no-skips,localstack)
 
 # $(call quick-test,NAME,ARGUMENTS): as go-test, without the race detector, under which make test runs the same code.
@@ -207,27 +243,46 @@ bench-start: $(LOCAL) ## Measure cold starts, warm answers and sizes of all func
 load: $(LOCAL) ## Send 200 creates of 20 owners at once, three of them noisy, compare what exports wait, and write the figures into docs/benchmarks.md
 	@$(LOCAL) load -rounds $(call given-or,ROUNDS,2) -write docs/benchmarks.md
 
+costs: $(LOCAL) ## Compute what exports and an idle month cost in AWS, from a run here, and write it into docs/deploy.md
+	@$(LOCAL) costs -rows $(call given-or,ROWS,5000000) -write docs/deploy.md
+
 lint: lint-go lint-template lint-vulnerabilities ## Check code, template and what is known of the modules
 
-lint-go: ## Check the Go code of both modules, their go.mod files and the CI script
+lint-go: ## Check the Go code of both modules, their go.mod files, the CI script and the workflow
 	@$(GOLANGCI_LINT) run ./...
 	@cd infra && $(GOLANGCI_LINT) run ./...
 	@go mod tidy -diff
 	@go -C infra mod tidy -diff
 	@bash -n .ci/run
+	@$(ACTIONLINT) -shellcheck= -pyflakes=
 
-lint-template: $(SAM)/complete ## Check template.yaml
+# checkov sees what is deployed, too: SAM's roles and permissions are in the transformed template only. The variant is what GRADUAL and USAGE_PLAN make.
+lint-template: $(SAM)/complete $(CHECKOV)/complete ## Check template.yaml with sam, cfn-lint and checkov
 	@$(SAM_ENV) $(SAM)/bin/python -m samcli validate --lint
+	@$(SAM_ENV) $(SAM)/bin/cfn-lint template.yaml
+	@mkdir -p .local/.tests
+	@$(SAM_ENV) $(SAM)/bin/python infra/lint/test_deploy.py --quiet
+	@cp template.yaml .local/.tests/variant.yaml
+	@$(SAM_ENV) $(SAM)/bin/python infra/deploy/gradual.py .local/.tests/variant.yaml Canary10Percent5Minutes
+	@$(SAM_ENV) $(SAM)/bin/python infra/deploy/api_keys.py .local/.tests/variant.yaml 10:20:100000
+	@$(SAM_ENV) $(SAM)/bin/python infra/lint/transform.py template.yaml >.local/.tests/template.json
+	@$(SAM_ENV) $(SAM)/bin/python infra/lint/transform.py .local/.tests/variant.yaml >.local/.tests/variant.json
+	@$(SAM_ENV) $(SAM)/bin/cfn-lint .local/.tests/variant.yaml .local/.tests/variant.json
+	@$(CHECKOV)/bin/checkov --config-file infra/checkov/checkov.yaml --file template.yaml .local/.tests/template.json .local/.tests/variant.json
 
 lint-vulnerabilities: $(LOCAL) ## Look for known vulnerabilities that the Go code of both modules reaches
 	@$(LOCAL) vulnerabilities
 
-verify: ## What must pass in CI: lint, build, sam-build, test, test-api, test-console, test-model and test-faults
-	@for step in lint build sam-build test test-api test-console test-model test-faults; do \
+verify: ## What must pass in CI, STEPS, one after the other, with the seconds of each
+	@mkdir -p .local/.tests; : > .local/.tests/times
+	@for step in $(STEPS); do \
 		start=$$(date +%s); \
 		$(MAKE) --no-print-directory $$step || { echo "verify: $$step failed" >&2; exit 1; }; \
-		echo "verify: $$step ok, $$(($$(date +%s) - start)) s"; \
+		printf 'verify: %-16s ok, %4d s\n' $$step $$(($$(date +%s) - start)) | tee -a .local/.tests/times; \
 	done
+
+cases: $(LOCAL) ## Print a table of the end-to-end cases that ran last in each lane
+	@$(LOCAL) cases $(foreach lane,local localstack sam,$(patsubst %,$(lane)=%,$(wildcard .local/.tests/$(subst local.json,infra.json,$(lane).json))))
 
 build: ## Compile both modules, and every function as Lambda runs it
 	@go build ./...
@@ -235,11 +290,13 @@ build: ## Compile both modules, and every function as Lambda runs it
 	@$(LAMBDA_ENV) go build $(LAMBDA_GOFLAGS) -o .local/.build/ ./functions/...
 
 sam-build: $(SAM)/complete ## Build the functions for deployment, with sam, into .aws-sam
-	@$(SAM_ENV) $(LAMBDA_ENV) GOFLAGS="$(LAMBDA_GOFLAGS)" $(SAM)/bin/python -m samcli build
+	@$(SAM_ENV) $(LAMBDA_ENV) GOFLAGS="$(LAMBDA_GOFLAGS)" $(SAM)/bin/python -m samcli build $(if $(PARAMS),--parameter-overrides $(PARAMS))
 
 deploy: $(SAM)/complete ## Deploy to AWS with your own credentials; shows the changes and asks first
 	@$(DEPLOY_ENV) $(SAM)/bin/python infra/deploy/check_aws.py
 	@$(MAKE) --no-print-directory sam-build
+	@$(if $(GRADUAL),$(SAM)/bin/python infra/deploy/gradual.py .aws-sam/build/template.yaml "$(GRADUAL)")
+	@$(if $(USAGE_PLAN),$(SAM)/bin/python infra/deploy/api_keys.py .aws-sam/build/template.yaml "$(USAGE_PLAN)")
 	@$(DEPLOY_ENV) $(SAM)/bin/python -m samcli deploy $(if $(STACK_NAME),--stack-name "$(STACK_NAME)") $(if $(PARAMS),--parameter-overrides $(PARAMS))
 
 # The shell's own AWS settings; boto3 reads the region's older name only.
@@ -253,7 +310,7 @@ tidy: ## Bring go.mod and go.sum of both modules up to date
 	@go -C infra mod tidy
 
 lock: $(UV)/complete ## Lock the Python and npm packages anew, after a change of a requirements.in or a package.json
-	@for dir in infra/local infra/localstack infra/lint infra/bench infra/readers infra/api; do \
+	@for dir in infra/local infra/localstack infra/lint infra/checkov infra/bench infra/readers infra/api; do \
 		case $$dir in infra/api|infra/localstack) python=3.11;; *) python=3.10;; esac; \
 		$(UV)/bin/uv pip compile --quiet --universal --python-version $$python --generate-hashes --no-annotate --no-header \
 			--no-emit-index-url $$dir/requirements.in --output-file $$dir/requirements.txt || exit; \
@@ -275,6 +332,12 @@ $(LOCAL):
 
 $(SAM)/complete: infra/lint/requirements.txt
 	@echo "installing the SAM CLI (once, about a minute)" >&2
+	@$(call venv,$(@D))
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
+	@touch $@
+
+$(CHECKOV)/complete: infra/checkov/requirements.txt
+	@echo "installing checkov (once, about a minute)" >&2
 	@$(call venv,$(@D))
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
 	@touch $@

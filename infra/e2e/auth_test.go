@@ -17,6 +17,8 @@ func checkUnauthorized(t *testing.T, a answer) {
 	}
 }
 
+// Who has a good token gets in, and nobody else: each wrong token, and an
+// issuer that fails, has an answer of its own.
 func TestAuth(t *testing.T) {
 	g := newGuarded(t, "AuthScope=exports")
 	t.Run("issuer down at first", func(t *testing.T) {

@@ -51,6 +51,8 @@ func (l *local) checkCancelled(t *testing.T, id string) {
 	}
 }
 
+// A cancel ends the work within two seconds, whatever it was at, and leaves
+// nothing.
 func TestCancel(t *testing.T) {
 	t.Run("while rows flow", func(t *testing.T) {
 		shared.seed(t, cancelRows)

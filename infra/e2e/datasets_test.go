@@ -211,4 +211,9 @@ func TestDatasets_S3(t *testing.T) {
 	put("datasets:\n  - {name: mine, relation: public.users, key: [id], columns: [id, {name: mail, column: email}]}\n")
 	want := l.psql(t, "COPY (SELECT id, email AS mail FROM users ORDER BY id) TO STDOUT (FORMAT csv, HEADER)")
 	l.checkSelection(t, "{}", want, smallRows)
+	for method, target := range map[string]string{http.MethodGet: "/datasets/mine", http.MethodPost: "/exports/estimate"} {
+		if a := l.request(t, method, target, ""); a.status != http.StatusOK {
+			t.Errorf("%s %s answers %d %s", method, target, a.status, a.body)
+		}
+	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// DELETE of an export that is done, at every stage of what becomes of one.
 func TestDelete(t *testing.T) {
 	shared.seed(t, smallRows)
 	t.Run("completed", checkDeleteCompleted)

@@ -218,7 +218,13 @@ func TestDestinations_workerKilled(t *testing.T) {
 	if err := syscall.Kill(g.worker(t), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	done := anna.follow(t, id, 2*time.Minute, nil)
+	swept := time.Now()
+	done := anna.follow(t, id, 2*time.Minute, func(status) { // TestExport_workerKilled waits for the schedule's own sweep
+		if time.Since(swept) > 5*time.Second {
+			swept = time.Now()
+			g.sweep(t)
+		}
+	})
 	if done.Status != "completed" || done.Attempts != 2 {
 		t.Fatalf("%+v", done)
 	}

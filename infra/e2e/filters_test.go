@@ -58,6 +58,7 @@ func TestFilters(t *testing.T) {
 	}
 }
 
+// Columns are those asked for, in that order.
 func TestColumns(t *testing.T) {
 	shared.seed(t, smallRows)
 	want := shared.psql(t, "COPY (SELECT email, id FROM users WHERE country_code = 'US' ORDER BY id) TO STDOUT (FORMAT csv, HEADER)")

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// Health by itself asks nobody.
 func TestHealth(t *testing.T) {
 	for _, path := range []string{"/health", "/health?deep=false"} {
 		var health map[string]string

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
+// A file of many parts is psql's, too.
 func TestExport_large(t *testing.T) {
 	shared.seed(t, largeRows)
 	before := time.Now().Add(-time.Second)

@@ -95,6 +95,7 @@ func startWarm(t *testing.T, name string) (*local, []member) {
 	return l, members
 }
 
+// make down ends a stack, and says so if there is none.
 func TestDown(t *testing.T) {
 	name := stackName("down")
 	clean(t, name)
@@ -135,6 +136,7 @@ func TestUp_seeds(t *testing.T) {
 	}
 }
 
+// Ctrl-C ends a stack in good order.
 func TestUp_interrupted(t *testing.T) {
 	name := stackName("interrupted")
 	clean(t, name)
@@ -149,6 +151,7 @@ func TestUp_interrupted(t *testing.T) {
 	checkEnded(t, name, members)
 }
 
+// What a killed stack left behind is ended by the next one.
 func TestUp_killed(t *testing.T) {
 	name := stackName("killed")
 	clean(t, name)
@@ -173,6 +176,7 @@ func TestUp_killed(t *testing.T) {
 	checkEnded(t, name, members)
 }
 
+// A port that somebody else holds is said.
 func TestUp_portTaken(t *testing.T) {
 	name := stackName("port")
 	clean(t, name)
@@ -198,6 +202,7 @@ func checkRefused(t *testing.T, name, out string, code int, why string) {
 	}
 }
 
+// A machine without Python is told what to install.
 func TestUp_noPython(t *testing.T) {
 	fresh := t.TempDir() // a project without an environment yet
 	for _, part := range []string{"template.yaml", "go.mod", "go.sum", "functions", "internal", "infra/local"} {

@@ -138,6 +138,8 @@ func (l *local) createMany(t *testing.T, n int) []string {
 	return ids
 }
 
+// The list has all of an owner's exports, newest first, page by page, while
+// others come.
 func TestList(t *testing.T) {
 	shared.seed(t, smallRows)
 	created := shared.createMany(t, listed)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -13,7 +12,7 @@ import (
 // logs returns the lines that a function has logged so far, in no order.
 func (l *local) logs(t *testing.T, function string) [][]byte {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(l.Logs, function, "*.log"))
+	files, err := l.LogFiles(function)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,12 +27,16 @@ func (l *local) logs(t *testing.T, function string) [][]byte {
 	return lines
 }
 
-// invocations counts how often a function was invoked, by its log.
-func (l *local) invocations(t *testing.T, function string) int {
+// exports counts how often run-export was invoked, by the logs.
+func (l *local) exports(t *testing.T) int {
 	t.Helper()
+	begun := "START RequestId: "
+	if l.Functions == "sam" { // whose log is all functions' together
+		begun = "/functions/RunExportFunction/invocations"
+	}
 	n := 0
-	for _, line := range l.logs(t, function) {
-		if bytes.HasPrefix(line, []byte("START RequestId: ")) {
+	for _, line := range l.logs(t, "run-export") {
+		if bytes.Contains(line, []byte(begun)) {
 			n++
 		}
 	}

@@ -33,6 +33,11 @@ func run(m *testing.M) (code int) {
 	if out, err := exec.Command("go", "build", "-o", program, "../local").CombinedOutput(); err != nil {
 		return fail(fmt.Errorf("build infra/local: %w\n%s", err, out))
 	}
+	if os.Getenv("FUNCTIONS") == "sam" {
+		// sam waits a second for the end of an invocation's log if that is of several lines (samcli 1.170,
+		// Container._handle_data_writing).
+		plenty = append(plenty, "-param", "LogLevel=warn")
+	}
 	if shared, err = up(stackName("shared"), append(plenty, "-ephemeral", "-port", "0")...); err != nil {
 		return fail(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -107,6 +108,9 @@ func (c contract) checkAnswer(request *openapi3filter.RequestValidationInput, a 
 		return fmt.Errorf("%s %s has no answer %d", request.Route.Method, request.Route.Path, a.status)
 	}
 	known := slices.Clone(ownHeaders)
+	if os.Getenv("FUNCTIONS") == "sam" { // which answers everything as it answers a preflight
+		known = append(known, "Access-Control-Allow-Headers", "Access-Control-Allow-Methods", "Access-Control-Max-Age")
+	}
 	for name := range documented.Value.Headers {
 		known = append(known, http.CanonicalHeaderKey(name))
 	}
@@ -128,7 +132,11 @@ func (c contract) checkAnswer(request *openapi3filter.RequestValidationInput, a 
 }
 
 // ownHeaders are those of HTTP and of API Gateway, which no operation lists.
-var ownHeaders = []string{"Content-Type", "Content-Length", "Date", "X-Amzn-Requestid", "X-Amzn-Errortype"}
+// The last two stand in the document's text: a deployment has them on every answer, or on none.
+var ownHeaders = []string{
+	"Server", "Content-Type", "Content-Length", "Date", "X-Amzn-Requestid", "X-Amzn-Errortype",
+	"Access-Control-Allow-Origin", "Access-Control-Expose-Headers",
+}
 
 // find returns the document's operation for a request, with its path
 // parameters. As in API Gateway, a literal part of a path wins over a

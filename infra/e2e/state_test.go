@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"regexp"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -190,8 +191,26 @@ func (l *local) lockUsers(t *testing.T) (unlock func()) {
 // queueDepth counts the messages of the queue, those in flight apart.
 func (l *local) queueDepth(t *testing.T) map[string]string {
 	t.Helper()
+	return l.queueAttributes(t, l.QueueURL)
+}
+
+// depth counts the messages of a queue, those in flight as well.
+func (l *local) depth(t *testing.T, queueURL string) (n int) {
+	t.Helper()
+	for name, text := range l.queueAttributes(t, queueURL) {
+		count, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatalf("%s is %q", name, text)
+		}
+		n += count
+	}
+	return n
+}
+
+func (l *local) queueAttributes(t *testing.T, queueURL string) map[string]string {
+	t.Helper()
 	out, err := l.Endpoints.SQSClient().GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{
-		QueueUrl: &l.QueueURL,
+		QueueUrl: &queueURL,
 		AttributeNames: []types.QueueAttributeName{
 			types.QueueAttributeNameApproximateNumberOfMessages, types.QueueAttributeNameApproximateNumberOfMessagesNotVisible,
 		},
@@ -207,6 +226,9 @@ func (l *local) queueDepth(t *testing.T) map[string]string {
 func (l *local) quiet(t *testing.T) {
 	t.Helper()
 	eventually(t, 30*time.Second, "no function is at work", func() bool {
+		if l.Functions == "sam" { // its containers don't say
+			return l.depth(t, l.QueueURL) == 0 && l.depth(t, l.NotifyQueueURL) == 0
+		}
 		processes, err := invariants.Processes(t.Context(), l.State)
 		if err != nil {
 			t.Fatal(err)

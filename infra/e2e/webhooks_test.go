@@ -124,6 +124,8 @@ func (l *local) webhooks(t *testing.T) []webhook {
 	return list.Webhooks
 }
 
+// Webhooks of an owner, and of the settings, are told of each end, signed, until
+// a receiver is gone.
 func TestWebhooks(t *testing.T) {
 	setting := listen(t, always(200))
 	g := newGuarded(t, "WebhookUrls="+setting.url, "WebhookSecret="+settingSecret)

@@ -46,15 +46,15 @@ func TestCases(t *testing.T) {
 	}{
 		"all pass": {
 			testRecords(everyTest()...), 0,
-			[]string{"TestList                part 3  pass        1.25\n", fmt.Sprintf("\ncases: %d passed, 0 failed\n", all)},
+			[]string{"TestList                part 3  pass      1.25\n", fmt.Sprintf("\ncases of local: %d passed, 0 failed\n", all)},
 		},
 		"a part fails": {
 			testRecords(append(everyTest(), "TestList/page_sizes fail", "TestList fail")...), 1,
-			[]string{"TestList                page sizes  FAIL", fmt.Sprintf("\ncases: %d passed, 1 failed\n", all)},
+			[]string{"TestList                page sizes  FAIL", fmt.Sprintf("\ncases of local: %d passed, 1 failed\n", all)},
 		},
 		"only the whole fails": {
 			testRecords(append(everyTest(), "TestList fail")...), 1,
-			[]string{"TestList                        FAIL", fmt.Sprintf("\ncases: %d passed, 1 failed\n", all)},
+			[]string{"TestList                        FAIL", fmt.Sprintf("\ncases of local: %d passed, 1 failed\n", all)},
 		},
 		"a part doesn't end": {
 			testRecords(append(everyTest(), "TestList/page_sizes")...), 1,
@@ -62,11 +62,11 @@ func TestCases(t *testing.T) {
 		},
 		"tests of others don't count": {
 			testRecords(append(everyTest(), "TestListen/a fail", "TestListen fail")...), 0,
-			[]string{fmt.Sprintf("\ncases: %d passed, 0 failed\n", all)},
+			[]string{fmt.Sprintf("\ncases of local: %d passed, 0 failed\n", all)},
 		},
 		"other packages don't count": {
 			testRecords(everyTest()...) + `{"Action":"fail","Package":"csvexport/infra/local","Test":"TestList"}` + "\n", 0,
-			[]string{fmt.Sprintf("\ncases: %d passed, 0 failed\n", all)},
+			[]string{fmt.Sprintf("\ncases of local: %d passed, 0 failed\n", all)},
 		},
 		"a test is missing": {testRecords(everyTest()[11:]...), 1, []string{"cases: " + caseTests[0] + " did not run\n"}},
 		"too few cases":     {testRecords(caseTests...), 1, []string{"cases: want at least 60\n"}},
@@ -78,7 +78,7 @@ func TestCases(t *testing.T) {
 			if err := os.WriteFile(path, []byte(tt.records), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			code, stdout, stderr := call(t.Context(), "cases", path)
+			code, stdout, stderr := call(t.Context(), "cases", "local="+path)
 			if code != tt.code {
 				t.Errorf("status %d, want %d\n%s%s", code, tt.code, stdout, stderr)
 			}

@@ -57,6 +57,6 @@ func exportOn(ctx context.Context, opt options, state stack.State, stderr io.Wri
 	}
 	return demo.Run(ctx, demo.Config{
 		BaseURL: state.BaseURL, DB: db, Rows: rows, Out: stderr,
-		Downloads: filepath.Join(filepath.Dir(state.Logs), "downloads"), Logs: filepath.Join(state.Logs, "run-export"),
+		Downloads: filepath.Join(filepath.Dir(state.Logs), "downloads"), Logs: func() ([]string, error) { return state.LogFiles("run-export") },
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -13,18 +14,35 @@ import (
 // "local" is the stack that needs no Docker, with versitygw and ministack;
 // "localstack" has LocalStack and DynamoDB Local in their place; "sam" has the
 // functions and routes run by the SAM CLI in containers.
-//
+
 // lanes are their names and the tests that don't run there.
 var lanes = map[string][]excluded{
 	"local":      localStackOnly,
 	"localstack": localStackExcluded,
-	"sam":        append(samExcluded, localStackOnly...),
+	"sam":        slices.Concat(samExcluded, localStackOnly),
 }
 
 // excluded are tests of the end-to-end suite that a lane leaves out.
 type excluded struct {
 	Test   string // as go test -skip takes it: ^TestName$, or ^TestName$/^part$
 	Reason string // what is different there, in a sentence
+}
+
+// leftOut reports whether a lane leaves a test, or a part of one, out.
+func leftOut(lane, name string) bool {
+	parts := strings.Split(name, "/")
+	return slices.ContainsFunc(lanes[lane], func(e excluded) bool {
+		patterns := strings.Split(e.Test, "/")
+		if len(patterns) > len(parts) {
+			return false
+		}
+		for i, p := range patterns {
+			if !regexp.MustCompile(p).MatchString(parts[i]) {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // printSkip prints what go test -skip must be given in a lane.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"csvexport/infra/internal/permissions"
 	"csvexport/infra/internal/stack"
 )
 
@@ -53,12 +54,25 @@ func withStack(ctx context.Context, opt options, stderr io.Writer, f func(*stack
 		return err
 	}
 	defer func() { err = errors.Join(err, folder.Close()) }()
+	run, err := opt.sam()
+	if err != nil {
+		return err
+	}
+	cfg := stack.Config{
+		Port: opt.port, DatabaseURL: opt.databaseURL, Emulator: opt.emulator, DynamoDBURL: opt.dynamoDBURL, Datasets: opt.datasets,
+		SAM: run, Parameters: opt.parameters, RequestsOnly: opt.requestsOnly, Out: stderr,
+	}
+	if opt.calls != "" {
+		var calls *permissions.Recorder
+		if calls, err = recordCalls(opt); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, calls.Close()) }()
+		cfg.Intercept = calls.Intercept
+	}
 	begin := time.Now()
 	fmt.Fprintf(stderr, "starting the stack %q: Postgres, %s and the functions\n", opt.stack, opt.emulator.Servers())
-	s, err := stack.Start(ctx, folder, stack.Config{
-		Port: opt.port, DatabaseURL: opt.databaseURL, Emulator: opt.emulator, DynamoDBURL: opt.dynamoDBURL, Datasets: opt.datasets,
-		Parameters: opt.parameters, RequestsOnly: opt.requestsOnly, Out: stderr,
-	})
+	s, err := stack.Start(ctx, folder, cfg)
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ func Start(build func(context.Context, config.Config) (http.Handler, error), req
 		if err != nil {
 			return nil, err
 		}
-		return Handler(h, cfg.AuthMode), nil
+		return Handler(allowOrigin(h, cfg.AllowedOrigin), cfg.AuthMode), nil
 	}, required...)
 }
 
@@ -67,6 +67,25 @@ func Handler(h http.Handler, mode config.AuthMode) func(context.Context, events.
 		h.ServeHTTP(w, r)
 		return w.event(), nil
 	}
+}
+
+// exposed are the headers of answers that pages of the allowed origin may read,
+// beside those that they always may (Fetch standard, "CORS-safelisted
+// response-header name").
+const exposed = "Accept-Ranges, Content-Disposition, ETag, Location, Retry-After, X-Amz-Checksum-Crc32, X-Amz-Checksum-Type, X-Export-Bytes, X-Export-Rows"
+
+// allowOrigin has every answer of h name the origin whose pages may read it,
+// whoever asks: so an answer doesn't depend on the request's Origin. API
+// Gateway answers the preflights.
+func allowOrigin(h http.Handler, origin string) http.Handler {
+	if origin == "" {
+		return h
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", origin)
+		w.Header().Set("Access-Control-Expose-Headers", exposed)
+		h.ServeHTTP(w, r)
+	})
 }
 
 // basePath is what comes before the route in a request's whole path: the stage,

@@ -23,6 +23,9 @@ type Config struct {
 	BucketName        string `env:"BUCKET_NAME"`
 	DatabaseURL       string `env:"DATABASE_URL"`
 	DatabaseSecretARN string `env:"DATABASE_SECRET_ARN"`
+	// DatabaseIAMUser is the ARN of the database user of DatabaseURL who signs in
+	// by IAM; empty for a password. See ParseIAMUser.
+	DatabaseIAMUser string `env:"DATABASE_IAM_USER"`
 	// DatabaseCA names the certificates that the database's is checked by: the
 	// path of a PEM file, or s3://BUCKET/KEY; empty for the system's own.
 	DatabaseCA  string      `env:"DATABASE_CA"`
@@ -59,6 +62,9 @@ type Config struct {
 	AuthScope      string   `env:"AUTH_SCOPE"`
 	AuthClaims     []string `env:"AUTH_CLAIMS"`
 	AllowAnonymous bool     `env:"ALLOW_ANONYMOUS"`
+	// AllowedOrigin is the one other origin whose pages may call the routes, as
+	// scheme://host[:port] (the Fetch standard's CORS protocol); empty for none.
+	AllowedOrigin string `env:"ALLOWED_ORIGIN"`
 }
 
 // DatabaseTLS says who decides how a connection to Postgres is protected.
@@ -183,9 +189,13 @@ func (c Config) check() []error {
 	if !slices.Contains([]AuthMode{JWT, NoAuth, IAM}, c.AuthMode) {
 		problems = append(problems, errors.New("AUTH_MODE must be jwt, none or iam"))
 	}
+	if u, err := url.Parse(c.AllowedOrigin); err != nil || c.AllowedOrigin != "" && c.AllowedOrigin != u.Scheme+"://"+u.Host {
+		problems = append(problems, errors.New("ALLOWED_ORIGIN must be an origin such as https://app.example.com"))
+	}
 	if c.PresignTTL <= 0 || c.PresignTTL > maxPresignTTL {
 		problems = append(problems, errors.New("PRESIGN_TTL must be a positive duration of at most 168h"))
 	}
+	problems = append(problems, c.checkIAM()...)
 	return append(problems, c.checkWebhooks()...)
 }
 

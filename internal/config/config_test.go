@@ -37,14 +37,14 @@ func TestLoad(t *testing.T) {
 // Whoever sets a function up learns everything at once, by the names they set.
 func TestLoad_namesEveryProblem(t *testing.T) {
 	_, err := config.Load(getenv(map[string]string{
-		"QUEUE_URL": "queue", "FILE_TTL": "a week", "EXPORT_CONNECTIONS": "0", "MAXIMUM_CONCURRENCY": "1001", "MAX_ACTIVE_EXPORTS": "-1", "LOG_LEVEL": "loud", "PRESIGN_TTL": "200h",
+		"QUEUE_URL": "queue", "FILE_TTL": "a week", "EXPORT_CONNECTIONS": "0", "MAXIMUM_CONCURRENCY": "1001", "MAX_ACTIVE_EXPORTS": "-1", "LOG_LEVEL": "loud", "PRESIGN_TTL": "200h", "ALLOWED_ORIGIN": "https://app.example/",
 	}), config.Table, config.Queue, config.Bucket, config.Database)
 	if err == nil {
 		t.Fatal("no error")
 	}
 	for _, name := range []string{
 		"TABLE_NAME isn't set", "BUCKET_NAME isn't set", "DATABASE_URL or DATABASE_SECRET_ARN isn't set",
-		"QUEUE_URL", "FILE_TTL", "EXPORT_CONNECTIONS", "MAXIMUM_CONCURRENCY", "MAX_ACTIVE_EXPORTS", "LOG_LEVEL", "PRESIGN_TTL",
+		"QUEUE_URL", "FILE_TTL", "EXPORT_CONNECTIONS", "MAXIMUM_CONCURRENCY", "MAX_ACTIVE_EXPORTS", "LOG_LEVEL", "PRESIGN_TTL", "ALLOWED_ORIGIN",
 	} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("the error doesn't say %q:\n%v", name, err)

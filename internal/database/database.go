@@ -29,5 +29,16 @@ func Open(ctx context.Context, aws aws.Config, cfg config.Config) (*source.Sourc
 			return nil, fmt.Errorf("DATABASE_CA: %s holds no certificate in PEM form", cfg.DatabaseCA)
 		}
 	}
+	if cfg.DatabaseIAMUser != "" {
+		user, err := config.ParseIAMUser(cfg.DatabaseIAMUser)
+		if err != nil {
+			return nil, err
+		}
+		token, err := secret.NewToken(aws, cfg.DatabaseURL, user.Region)
+		if err != nil {
+			return nil, err
+		}
+		return source.NewAt(token.URL, protection), nil
+	}
 	return source.NewAt(secret.NewDatabase(aws, cfg.DatabaseURL, cfg.DatabaseSecretARN).URL, protection), nil
 }

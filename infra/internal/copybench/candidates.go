@@ -234,7 +234,7 @@ func (b *bench) compare(ctx context.Context) error {
 		}
 	}
 	_, err := demo.Run(ctx, demo.Config{
-		BaseURL: b.State.BaseURL, DB: b.State.DB(), Rows: b.Rows, Downloads: filepath.Join(b.Dir, "downloads"), Logs: filepath.Join(b.State.Logs, "run-export"), Out: io.Discard,
+		BaseURL: b.State.BaseURL, DB: b.State.DB(), Rows: b.Rows, Downloads: filepath.Join(b.Dir, "downloads"), Logs: func() ([]string, error) { return b.State.LogFiles("run-export") }, Out: io.Discard,
 	})
 	if err != nil {
 		return err

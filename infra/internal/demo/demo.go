@@ -26,10 +26,10 @@ const Reference = "COPY (SELECT * FROM users ORDER BY id) TO STDOUT (FORMAT csv,
 type Config struct {
 	BaseURL   string
 	DB        psql.DB
-	Rows      int64     // in the users table
-	Downloads string    // folder for the file
-	Logs      string    // folder of run-export's logs
-	Out       io.Writer // gets what happens, as it happens
+	Rows      int64                    // in the users table
+	Downloads string                   // folder for the file
+	Logs      func() ([]string, error) // the files that run-export logs to
+	Out       io.Writer                // gets what happens, as it happens
 }
 
 // Result is a demo that has gone well.
@@ -61,12 +61,15 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	}
 	result := Result{Rows: cfg.Rows, Seconds: time.Since(start).Seconds()}
 	checked := checkStatus(final, cfg.Rows)
-	logged := showLog(cfg.Out, cfg.Logs, id)
+	files, err := cfg.Logs()
+	if err == nil {
+		err = showLog(cfg.Out, files, id)
+	}
 	if checked != nil {
 		return Result{}, checked
 	}
-	if logged != nil {
-		return Result{}, logged
+	if err != nil {
+		return Result{}, err
 	}
 	result.File, result.Bytes, err = api.download(ctx, id, cfg.Downloads)
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 )
 
@@ -15,13 +14,9 @@ const (
 	shownWidth = 200 // bytes of a line
 )
 
-// showLog prints which lines of the log files in dir name an export, and their
-// beginnings. It is an error if none does: something else made the file then.
-func showLog(out io.Writer, dir, id string) error {
-	files, err := filepath.Glob(filepath.Join(dir, "*.log"))
-	if err != nil {
-		return err
-	}
+// showLog prints which lines of log files name an export, and their beginnings.
+// It is an error if none does: something else made the file then.
+func showLog(out io.Writer, files []string, id string) error {
 	found := false
 	for _, path := range files {
 		first, last, lines, err := linesWith(path, id)
@@ -38,7 +33,7 @@ func showLog(out io.Writer, dir, id string) error {
 		}
 	}
 	if !found {
-		return fmt.Errorf("no log in %s names export %s", dir, id)
+		return fmt.Errorf("none of the logs %v names export %s", files, id)
 	}
 	return nil
 }

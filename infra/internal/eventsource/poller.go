@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
+	"csvexport/infra/internal/invoke"
 	"csvexport/infra/internal/template"
 )
 
@@ -52,9 +53,9 @@ type Config struct {
 // poller is the state of one Run.
 type poller struct {
 	Config
-	invoker invoker
-	landed  chan []held // each batch whose flight is over; holds all that there can be
-	flying  int         // batches that didn't land yet
+	function invoke.Function
+	landed   chan []held // each batch whose flight is over; holds all that there can be
+	flying   int         // batches that didn't land yet
 }
 
 // Run receives messages and invokes the function with them until ctx is done.
@@ -70,8 +71,8 @@ func Run(ctx context.Context, config Config) error {
 	if concurrency == 0 {
 		concurrency = defaultConcurrency
 	}
-	p := &poller{Config: config, landed: make(chan []held, concurrency), invoker: newInvoker(config.InvokeURL, config.Function)}
-	defer p.invoker.close()
+	p := &poller{Config: config, landed: make(chan []held, concurrency), function: invoke.New(config.InvokeURL, config.Function)}
+	defer p.function.Close()
 	// Invocations outlive ctx, by Grace at most.
 	flightCtx, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
@@ -185,15 +186,15 @@ func (p *poller) fly(ctx context.Context, batch []held) {
 		return
 	}
 	retry, begin := backoff{}, time.Now()
-	answer, err := p.invoker.invoke(ctx, payload)
-	for errors.Is(err, errNotRun) && time.Since(begin) < throttledFor {
+	answer, err := p.function.Invoke(ctx, payload)
+	for errors.Is(err, invoke.ErrNotRun) && time.Since(begin) < throttledFor {
 		retry.wait(ctx)
-		answer, err = p.invoker.invoke(ctx, payload)
+		answer, err = p.function.Invoke(ctx, payload)
 	}
 	switch {
 	case ctx.Err() != nil:
 		return
-	case errors.Is(err, errNotRun):
+	case errors.Is(err, invoke.ErrNotRun):
 		p.OnError(err)
 		p.giveBack(ctx, messages, goBackAfter)
 		return

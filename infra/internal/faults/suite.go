@@ -56,16 +56,7 @@ func New(log io.Writer, token func(subject string) (string, error)) *Suite {
 
 // Intercept puts the wire before the stand-ins of S3, SQS and DynamoDB.
 func (s *Suite) Intercept(e localaws.Endpoints) (localaws.Endpoints, error) {
-	for _, proxy := range []struct {
-		service wire.Service
-		url     *string
-	}{{wire.S3, &e.S3}, {wire.SQS, &e.SQS}, {wire.DynamoDB, &e.DynamoDB}} {
-		var err error
-		if *proxy.url, err = s.wire.Proxy(proxy.service, *proxy.url); err != nil {
-			return e, err
-		}
-	}
-	return e, nil
+	return s.wire.Intercept(e, wire.S3, wire.SQS, wire.DynamoDB)
 }
 
 // InterceptDatabase puts a link before Postgres.

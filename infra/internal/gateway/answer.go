@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 
@@ -58,6 +59,15 @@ func decode(payload []byte) (answer, error) {
 		out.header.Set("Content-Type", "application/json")
 	}
 	return out, nil
+}
+
+// preflight answers as the mock integration does that SAM's Cors makes.
+func (g *gateway) preflight(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	for name, value := range g.config.Preflight {
+		w.Header().Set(name, value)
+	}
+	_, _ = io.WriteString(w, "{}\n") // the client may be gone
 }
 
 // write sends the answer. net/http leaves the body out where there can be none.

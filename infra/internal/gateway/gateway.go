@@ -42,6 +42,9 @@ type Config struct {
 	// Responses are the API's own answers, by their type. Those that are
 	// missing are API Gateway's.
 	Responses map[string]template.GatewayResponse
+	// Preflight holds the headers of the answer to OPTIONS on every path that
+	// has no such route; nil for no answer.
+	Preflight map[string]string
 }
 
 type gateway struct {
@@ -54,7 +57,13 @@ func New(config Config) http.Handler {
 	if config.Timeout == 0 {
 		config.Timeout = integrationTimeout
 	}
-	return &gateway{config: config, resources: newResources(config.Routes)}
+	g := &gateway{config: config, resources: newResources(config.Routes)}
+	for _, r := range g.resources {
+		if _, own := r.methods[http.MethodOptions]; !own && config.Preflight != nil {
+			r.methods[http.MethodOptions] = method{preflight: true}
+		}
+	}
+	return g
 }
 
 // ServeHTTP serves one request. Whether it is too large is found before the
@@ -66,6 +75,10 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	self := g.self(id, r, t)
 	if !ok {
 		self.answer(w, "MISSING_AUTHENTICATION_TOKEN")
+		return
+	}
+	if t.preflight {
+		g.preflight(w)
 		return
 	}
 	event, err := g.event(w, r, t, id)

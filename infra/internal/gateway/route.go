@@ -19,7 +19,10 @@ type resource struct {
 }
 
 // method holds the logical IDs of functions.
-type method struct{ function, authorizer string }
+type method struct {
+	function, authorizer string
+	preflight            bool // answered without any
+}
 
 type segment struct {
 	kind kind
@@ -46,7 +49,7 @@ func newResources(routes []template.Route) []*resource {
 				stage: route.Stage, path: route.Path, segments: parse(route.Path), methods: map[string]method{},
 			})
 		}
-		resources[i].methods[route.Method] = method{route.Function, route.Authorizer}
+		resources[i].methods[route.Method] = method{function: route.Function, authorizer: route.Authorizer}
 	}
 	slices.SortStableFunc(resources, func(a, b *resource) int {
 		return slices.CompareFunc(a.segments, b.segments, func(a, b segment) int { return cmp.Compare(a.kind, b.kind) })

@@ -5,6 +5,7 @@ package link
 import (
 	"context"
 	"net"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,8 +16,9 @@ import (
 // chunk is how many bytes are passed on at once.
 const chunk = 16 << 10
 
-// Link passes connections to a loopback port on to a server.
+// Link passes connections to a port of this machine on to a server.
 type Link struct {
+	host   string // the address it listens on
 	target string
 	addr   string
 
@@ -36,9 +38,13 @@ type pair struct {
 	lost           atomic.Bool // bytes were swallowed: it can't go on
 }
 
-// New returns a link to a server, host:port, on a free port.
-func New(target string) (*Link, error) {
-	l := &Link{target: target, pairs: map[*pair]bool{}}
+// New returns a link to a server, host:port, on a free port of loopback.
+func New(target string) (*Link, error) { return NewAt(loopback.Host, target) }
+
+// NewAt returns a link on a free port of another address of this machine: one
+// that containers reach.
+func NewAt(host, target string) (*Link, error) {
+	l := &Link{host: host, target: target, pairs: map[*pair]bool{}}
 	err := l.listen(0)
 	return l, err
 }
@@ -47,7 +53,7 @@ func New(target string) (*Link, error) {
 func (l *Link) Addr() string { return l.addr }
 
 func (l *Link) listen(port int) error {
-	listener, err := loopback.Listen(port)
+	listener, err := net.Listen("tcp", net.JoinHostPort(l.host, strconv.Itoa(port)))
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,8 @@ type homeDir struct {
 	install string
 	psql    string
 	owner   *process.Credential // nil: the user who starts it
+
+	replicated bool
 }
 
 func (h homeDir) data() string           { return filepath.Join(h.path, "data") }
@@ -54,7 +56,7 @@ func prepare(cfg Config) (homeDir, error) {
 		return homeDir{}, err
 	}
 	if os.Geteuid() != 0 {
-		h := homeDir{path: path, install: cfg.Install}
+		h := homeDir{path: path, install: cfg.Install, replicated: cfg.Replicated}
 		h.psql = cmp.Or(cfg.PSQL, h.bin("psql"))
 		return h, os.MkdirAll(path, 0o700)
 	}
@@ -76,7 +78,7 @@ func prepare(cfg Config) (homeDir, error) {
 		return homeDir{}, err
 	}
 	programs := filepath.Join(path, "programs")
-	h := homeDir{path: path, install: filepath.Join(programs, filepath.Base(filepath.Dir(cfg.Install)), filepath.Base(cfg.Install)), owner: owner}
+	h := homeDir{path: path, install: filepath.Join(programs, filepath.Base(filepath.Dir(cfg.Install)), filepath.Base(cfg.Install)), owner: owner, replicated: cfg.Replicated}
 	h.psql = cmp.Or(cfg.PSQL, h.bin("psql"))
 	return h, copyPrograms(cfg.Install, programs)
 }

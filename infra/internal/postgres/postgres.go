@@ -40,6 +40,8 @@ type Config struct {
 	Dir     string                           // the stack's folder; survives restarts
 	LogFile string                           // truncated at start
 	Started func(name string, pid int) error // as in server.Spec
+
+	Replicated bool // a standby may follow it; see StartStandby
 }
 
 // Server is a running server that has answered a query.
@@ -144,6 +146,9 @@ func (h homeDir) command(port int) process.Spec {
 		"fsync=off", "synchronous_commit=off", "full_page_writes=off",
 		"wal_level=minimal", "max_wal_senders=0", "max_wal_size=4GB",
 		"log_line_prefix=%m [%p] %a ",
+	}
+	if h.replicated {
+		settings = append(settings, "wal_level=replica", "max_wal_senders=3") // of a setting that is named twice the last holds
 	}
 	args := []string{"-D", h.data()}
 	for _, s := range settings {

@@ -46,19 +46,34 @@ func Create(ctx context.Context, endpoints localaws.Endpoints, stack *template.S
 			}
 		}
 	}
-	names := []string{localaws.DeliveryBucket} // which no template declares: it is somebody else's
-	for _, b := range stack.Buckets {
-		names = append(names, b.Name)
-	}
+	delivery := template.Bucket{Name: localaws.DeliveryBucket} // which no template declares: it is somebody else's
 	buckets := endpoints.S3Client()
-	for _, name := range names {
-		_, err := buckets.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &name})
-		var owned *s3types.BucketAlreadyOwnedByYou
-		if err != nil && !errors.As(err, &owned) {
-			return fmt.Errorf("create bucket %s: %w", name, err)
+	for _, b := range append([]template.Bucket{delivery}, stack.Buckets...) {
+		if err := createBucket(ctx, buckets, b); err != nil {
+			return fmt.Errorf("create bucket %s: %w", b.Name, err)
 		}
 	}
 	return nil
+}
+
+func createBucket(ctx context.Context, client *s3.Client, b template.Bucket) error {
+	_, err := client.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &b.Name})
+	var owned *s3types.BucketAlreadyOwnedByYou
+	if err != nil && !errors.As(err, &owned) {
+		return err
+	}
+	if len(b.CORS) == 0 {
+		return nil
+	}
+	var rules []s3types.CORSRule
+	for _, r := range b.CORS {
+		rules = append(rules, s3types.CORSRule{
+			AllowedOrigins: r.Origins, AllowedMethods: r.Methods, AllowedHeaders: r.Headers, ExposeHeaders: r.Exposed,
+			MaxAgeSeconds: aws.Int32(int32(r.MaxAge)), //nolint:gosec // a day at most
+		})
+	}
+	_, err = client.PutBucketCors(ctx, &s3.PutBucketCorsInput{Bucket: &b.Name, CORSConfiguration: &s3types.CORSConfiguration{CORSRules: rules}})
+	return err
 }
 
 func createTable(ctx context.Context, client *dynamodb.Client, t template.Table) error {

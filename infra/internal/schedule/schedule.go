@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"csvexport/infra/internal/lambda"
 	"csvexport/infra/internal/template"
 )
 
@@ -19,8 +18,8 @@ type Config struct {
 	Schedules []template.Schedule
 	Region    string
 	AccountID string
-	// Invoke runs a function by its logical ID; [lambda.Host.Invoke] is one.
-	Invoke func(ctx context.Context, function string, payload []byte) (lambda.Result, error)
+	// Invoke runs a function by its logical ID. The error is also that of a function that failed.
+	Invoke func(ctx context.Context, function string, payload []byte) error
 	// OnError is told of each firing that failed; it may be called from several goroutines at once.
 	OnError func(template.Schedule, error)
 }
@@ -63,12 +62,8 @@ func (c Config) fire(ctx context.Context, s template.Schedule, due time.Time) er
 			return fmt.Errorf("fire schedule %s: %w", s.Name, err)
 		}
 	}
-	result, err := c.Invoke(ctx, s.Function, payload)
-	if err != nil {
-		return fmt.Errorf("fire schedule %s: %w", s.Name, err)
-	}
-	if result.FunctionError != "" {
-		return fmt.Errorf("fire schedule %s: %s failed: %s", s.Name, s.Function, result.Payload)
+	if err := c.Invoke(ctx, s.Function, payload); err != nil {
+		return fmt.Errorf("fire schedule %s: %s: %w", s.Name, s.Function, err)
 	}
 	return nil
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"csvexport/infra/internal/lambda"
 	"csvexport/infra/internal/schedule"
 	"csvexport/infra/internal/template"
 )
@@ -23,7 +22,7 @@ var sweep = template.Schedule{
 
 // run runs schedules for a time with the given function; it returns the
 // minutes, since the start, of the calls, their payloads and the errors.
-func run(t *testing.T, schedules []template.Schedule, d time.Duration, function func(context.Context) (lambda.Result, error)) (
+func run(t *testing.T, schedules []template.Schedule, d time.Duration, function func(context.Context) error) (
 	minutes []float64, payloads, failures []string,
 ) {
 	t.Helper()
@@ -33,7 +32,7 @@ func run(t *testing.T, schedules []template.Schedule, d time.Duration, function 
 		defer cancel()
 		schedule.Run(ctx, schedule.Config{
 			Schedules: schedules, Region: "us-east-1", AccountID: "000000000000",
-			Invoke: func(ctx context.Context, name string, payload []byte) (lambda.Result, error) {
+			Invoke: func(ctx context.Context, name string, payload []byte) error {
 				if name != "Sweep" {
 					t.Errorf("invoked %s", name)
 				}
@@ -47,7 +46,7 @@ func run(t *testing.T, schedules []template.Schedule, d time.Duration, function 
 	return minutes, payloads, failures
 }
 
-func succeed(context.Context) (lambda.Result, error) { return lambda.Result{}, nil }
+func succeed(context.Context) error { return nil }
 
 func TestRun_Rate(t *testing.T) {
 	minutes, payloads, failures := run(t, []template.Schedule{sweep}, 3*time.Minute+time.Second, succeed)
@@ -83,13 +82,13 @@ func TestRun_Payload(t *testing.T) {
 
 func TestRun_NeverTwiceAtOnce(t *testing.T) {
 	running := 0
-	minutes, _, _ := run(t, []template.Schedule{sweep}, 5*time.Minute, func(context.Context) (lambda.Result, error) {
+	minutes, _, _ := run(t, []template.Schedule{sweep}, 5*time.Minute, func(context.Context) error {
 		if running++; running > 1 {
 			t.Error("two at once")
 		}
 		time.Sleep(150 * time.Second)
 		running--
-		return lambda.Result{}, nil
+		return nil
 	})
 	if len(minutes) != 2 || minutes[0] != 1 || minutes[1] != 3.5 {
 		t.Errorf("fired after %v minutes, want 1 and 3.5", minutes)
@@ -98,11 +97,11 @@ func TestRun_NeverTwiceAtOnce(t *testing.T) {
 
 func TestRun_FailuresGoOn(t *testing.T) {
 	calls := 0
-	minutes, _, failures := run(t, []template.Schedule{sweep}, 150*time.Second, func(context.Context) (lambda.Result, error) {
+	minutes, _, failures := run(t, []template.Schedule{sweep}, 150*time.Second, func(context.Context) error {
 		if calls++; calls == 1 {
-			return lambda.Result{}, errors.New("host closed")
+			return errors.New("host closed")
 		}
-		return lambda.Result{FunctionError: "Unhandled", Payload: []byte(`{"errorMessage":"no table"}`)}, nil
+		return errors.New("no table")
 	})
 	if len(minutes) != 2 || len(failures) != 2 || !strings.Contains(failures[0], "host closed") || !strings.Contains(failures[1], "no table") {
 		t.Errorf("fired after %v minutes, errors %q", minutes, failures)
@@ -110,9 +109,9 @@ func TestRun_FailuresGoOn(t *testing.T) {
 }
 
 func TestRun_EndInMidCall(t *testing.T) {
-	minutes, _, failures := run(t, []template.Schedule{sweep}, 90*time.Second, func(ctx context.Context) (lambda.Result, error) {
+	minutes, _, failures := run(t, []template.Schedule{sweep}, 90*time.Second, func(ctx context.Context) error {
 		<-ctx.Done()
-		return lambda.Result{}, ctx.Err()
+		return ctx.Err()
 	})
 	if len(minutes) != 1 || failures != nil {
 		t.Errorf("fired after %v minutes, errors %q", minutes, failures)

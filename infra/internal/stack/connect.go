@@ -3,20 +3,19 @@ package stack
 import (
 	"context"
 	"fmt"
-	"net"
 	"time"
 
 	"csvexport/infra/internal/eventsource"
-	"csvexport/infra/internal/gateway"
+	"csvexport/infra/internal/invoke"
 	"csvexport/infra/internal/lambda"
 	"csvexport/infra/internal/localaws"
 	"csvexport/infra/internal/schedule"
 	"csvexport/infra/internal/template"
 )
 
-// connect runs the functions' three kinds of events - requests, messages and
-// schedules - until ctx is done.
-func (s *Stack) connect(ctx context.Context, declared *template.Stack, endpoints localaws.Endpoints, routes net.Listener) error {
+// connect runs the functions' events but for requests - messages and schedules -
+// until ctx is done.
+func (s *Stack) connect(ctx context.Context, declared *template.Stack, endpoints localaws.Endpoints) error {
 	queues := map[string]template.Queue{}
 	for _, q := range declared.Queues {
 		queues[q.ARN] = q
@@ -39,14 +38,16 @@ func (s *Stack) connect(ctx context.Context, declared *template.Stack, endpoints
 	}
 	s.workers.Go(func() {
 		schedule.Run(ctx, schedule.Config{
-			Schedules: declared.Schedules, Region: localaws.Region, AccountID: localaws.AccountID, Invoke: s.host.Invoke,
+			Schedules: declared.Schedules, Region: localaws.Region, AccountID: localaws.AccountID,
 			OnError: func(_ template.Schedule, err error) { s.complain(ctx)(err) },
+			Invoke: func(ctx context.Context, function string, payload []byte) error {
+				f := invoke.New(endpoints.Lambda, function)
+				defer f.Close()
+				_, err := f.Invoke(ctx, payload)
+				return err
+			},
 		})
 	})
-	s.serve(routes, gateway.New(gateway.Config{
-		Routes: declared.Routes, Responses: declared.GatewayResponses,
-		Invoke: s.host.Invoke, Region: localaws.Region, AccountID: localaws.AccountID, APIID: s.folder.Name,
-	}))
 	return nil
 }
 

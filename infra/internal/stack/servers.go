@@ -203,28 +203,18 @@ func (s *Servers) restartPostgres(ctx context.Context, f *Folder, out io.Writer)
 	return nil
 }
 
-// Ended returns a channel that gets the name of a server that ends by itself.
-// It is valid until Stop.
-func (s *Servers) Ended(ctx context.Context) <-chan string {
-	ended := make(chan string, len(s.parts)+1)
-	watch := func(name string, done <-chan struct{}) {
-		go func() {
-			select {
-			case <-done:
-				ended <- name
-			case <-ctx.Done():
-			}
-		}()
-	}
+// running are the servers by name, with a channel that is closed at each one's end.
+func (s *Servers) running() map[string]<-chan struct{} {
+	all := map[string]<-chan struct{}{}
 	if s.Postgres != nil {
-		watch("Postgres", s.Postgres.Done())
+		all["Postgres"] = s.Postgres.Done()
 	}
 	for _, p := range s.parts {
 		if p.ended != nil {
-			watch(p.name, p.ended)
+			all[p.name] = p.ended
 		}
 	}
-	return ended
+	return all
 }
 
 // Stop ends what was started, all of it even if something fails.

@@ -20,10 +20,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"csvexport/infra/internal/gateway"
 	"csvexport/infra/internal/lambda"
 	"csvexport/infra/internal/localaws"
 	"csvexport/infra/internal/loopback"
 	"csvexport/infra/internal/resources"
+	"csvexport/infra/internal/sam"
 	"csvexport/infra/internal/template"
 )
 
@@ -48,6 +50,16 @@ type Config struct {
 	// InterceptDatabase does the same for the database's URL.
 	InterceptDatabase func(url string) (string, error)
 	RequestsOnly      bool // no message is delivered and no schedule fires
+
+	// SAM has the SAM CLI run functions and routes, in containers; nil: the
+	// stack runs them itself, as processes.
+	SAM *SAM
+}
+
+// SAM says how to call the SAM CLI.
+type SAM struct {
+	Python      string // interpreter of an environment that has it
+	InvokeImage string // image of the containers; empty for AWS's
 }
 
 func (cfg Config) interceptDatabase(url string) (string, error) {
@@ -65,7 +77,8 @@ type Stack struct {
 	out       io.Writer
 	servers   *Servers
 	resources string
-	host      *lambda.Host
+	host      *lambda.Host // nil with the SAM CLI
+	sam       *sam.Sam     // nil without
 	deployed  Deployed
 	remove    func(context.Context) error // deletes the resources, of an emulator that outlives the stack; nil: it doesn't
 	https     []*http.Server
@@ -98,35 +111,14 @@ func Start(ctx context.Context, f *Folder, cfg Config) (_ *Stack, err error) {
 	if reader, err = cfg.interceptDatabase(reader); err != nil {
 		return nil, err
 	}
-	endpoints := s.servers.Endpoints
-	declared, err := f.load(endpoints, reader, cfg)
+	declared, endpoints, err := s.deploy(ctx, cfg, reader, routes)
 	if err != nil {
 		return nil, err
-	}
-	if err := s.create(ctx, cfg, endpoints, declared); err != nil {
-		return nil, err
-	}
-	invoke, err := loopback.Listen(0)
-	if err != nil {
-		return nil, err
-	}
-	endpoints.Lambda = "http://" + invoke.Addr().String()
-	seen := endpoints
-	if cfg.Intercept != nil {
-		if seen, err = cfg.Intercept(endpoints); err != nil {
-			return nil, errors.Join(err, invoke.Close())
-		}
-	}
-	s.host = s.lambdaHost(binaries, declared, seen)
-	s.serve(invoke, s.host)
-	s.deployed = Deployed{
-		Host: s.host, Functions: lambdaFunctions(binaries, declared.Functions),
-		Routes: declared.Routes, EventSources: declared.EventSources, Schedules: declared.Schedules,
 	}
 	if cfg.RequestsOnly {
 		declared.EventSources, declared.Schedules = nil, nil
 	}
-	if err := s.connect(work, declared, endpoints, routes); err != nil {
+	if err := s.connect(work, declared, endpoints); err != nil {
 		return nil, err
 	}
 	s.State = s.describe(declared, endpoints, routes.Addr().String())
@@ -138,8 +130,69 @@ func Start(ctx context.Context, f *Folder, cfg Config) (_ *Stack, err error) {
 	return s, nil
 }
 
+// deploy creates what the template declares and runs its functions and routes.
+// It returns the declarations, and the endpoints with that of the functions.
+func (s *Stack) deploy(ctx context.Context, cfg Config, reader string, routes net.Listener) (*template.Stack, localaws.Endpoints, error) {
+	endpoints := s.servers.Endpoints
+	parameters := cfg.parameters(endpoints, reader)
+	if cfg.SAM != nil {
+		if err := s.reachFromContainers(ctx, cfg.SAM, reader, parameters); err != nil {
+			return nil, endpoints, err
+		}
+	}
+	declared, err := s.folder.load(endpoints, parameters)
+	if err != nil {
+		return nil, endpoints, err
+	}
+	if cfg.Emulator.Running() && s.folder.ephemeral {
+		s.remove = func(ctx context.Context) error { return resources.Delete(ctx, endpoints, declared) }
+		if err := s.remove(ctx); err != nil {
+			return nil, endpoints, err
+		}
+	}
+	if err := resources.Create(ctx, endpoints, declared); err != nil {
+		return nil, endpoints, err
+	}
+	run := s.runFunctions
+	if cfg.SAM != nil {
+		run = s.runSAM
+		if declared, err = s.shareDatasets(ctx, declared, parameters); err != nil {
+			return nil, endpoints, err
+		}
+	}
+	endpoints.Lambda, err = run(ctx, cfg, declared, parameters, routes)
+	return declared, endpoints, err
+}
+
+// runFunctions runs the functions as processes, and returns the base URL of
+// their Invoke API.
+func (s *Stack) runFunctions(_ context.Context, cfg Config, declared *template.Stack, _ map[string]string, routes net.Listener) (string, error) {
+	invoke, err := loopback.Listen(0)
+	if err != nil {
+		return "", err
+	}
+	seen := s.servers.Endpoints
+	if cfg.Intercept != nil {
+		if seen, err = cfg.Intercept(seen); err != nil {
+			return "", errors.Join(err, invoke.Close())
+		}
+	}
+	binaries := s.folder.Path("functions")
+	s.host = s.lambdaHost(binaries, declared, seen)
+	s.serve(invoke, s.host)
+	s.serve(routes, gateway.New(gateway.Config{
+		Routes: declared.Routes, Responses: declared.GatewayResponses, Preflight: declared.Preflight,
+		Invoke: s.host.Invoke, Region: localaws.Region, AccountID: localaws.AccountID, APIID: s.folder.Name,
+	}))
+	s.deployed = Deployed{
+		Host: s.host, Functions: lambdaFunctions(binaries, declared.Functions),
+		Routes: declared.Routes, EventSources: declared.EventSources, Schedules: declared.Schedules,
+	}
+	return "http://" + invoke.Addr().String(), nil
+}
+
 // Deployed is what a stack runs and what runs it, also if nothing but requests
-// is delivered.
+// is delivered. With the SAM CLI it is empty.
 type Deployed struct {
 	Host         *lambda.Host
 	Functions    []lambda.Function
@@ -164,7 +217,7 @@ func (s *Stack) Deployed() Deployed { return s.deployed }
 // prepare checks the template, builds the functions and starts the servers, the
 // latter two at the same time.
 func (s *Stack) prepare(ctx context.Context, cfg Config, binaries string) error {
-	declared, err := s.folder.load(localaws.Endpoints{}, "", cfg)
+	declared, err := s.folder.load(localaws.Endpoints{}, cfg.parameters(localaws.Endpoints{}, ""))
 	if err != nil {
 		return err
 	}
@@ -176,7 +229,11 @@ func (s *Stack) prepare(ctx context.Context, cfg Config, binaries string) error 
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	fmt.Fprintln(cfg.Out, "building the functions")
-	group.Go(func() error { return build(ctx, s.folder.Root, binaries, declared.Functions) })
+	if cfg.SAM == nil {
+		group.Go(func() error { return build(ctx, s.folder.Root, binaries, declared.Functions) })
+	} else {
+		group.Go(func() error { return s.samConfig(cfg.SAM).Build(ctx, cfg.Parameters) })
+	}
 	group.Go(func() (err error) {
 		s.servers, err = s.folder.StartServers(ctx, ServersConfig{
 			OwnDatabase: cfg.DatabaseURL == "", Emulator: cfg.Emulator, DynamoDBURL: cfg.DynamoDBURL, Resources: s.resources, Out: cfg.Out,
@@ -186,25 +243,18 @@ func (s *Stack) prepare(ctx context.Context, cfg Config, binaries string) error 
 	return group.Wait()
 }
 
-// create creates what the template declares. In an emulator that outlives the
-// stack, an ephemeral one finds nothing and leaves nothing.
-func (s *Stack) create(ctx context.Context, cfg Config, endpoints localaws.Endpoints, declared *template.Stack) error {
-	if cfg.Emulator.Running() && s.folder.ephemeral {
-		s.remove = func(ctx context.Context) error { return resources.Delete(ctx, endpoints, declared) }
-		if err := s.remove(ctx); err != nil {
-			return err
-		}
-	}
-	return resources.Create(ctx, endpoints, declared)
-}
-
-// load reads the template with the parameters of this stack, or those given.
-func (f *Folder) load(endpoints localaws.Endpoints, reader string, cfg Config) (*template.Stack, error) {
+// parameters are the template's: the stack's own, and over them those given.
+func (cfg Config) parameters(endpoints localaws.Endpoints, reader string) map[string]string {
 	parameters := map[string]string{
 		"DatabaseUrl": reader, "S3PublicUrl": endpoints.S3, "Datasets": cfg.Datasets, "AuthMode": "none", "AllowAnonymous": "true",
 		"WebhookAddresses": "any", // receivers are on this machine, too
 	}
 	maps.Copy(parameters, cfg.Parameters)
+	return parameters
+}
+
+// load reads the template.
+func (f *Folder) load(endpoints localaws.Endpoints, parameters map[string]string) (*template.Stack, error) {
 	return template.Load(filepath.Join(f.Root, "template.yaml"), template.Options{
 		StackName: f.Name, Region: localaws.Region, AccountID: localaws.AccountID, QueueURL: endpoints.QueueURL,
 		Parameters: parameters,
@@ -240,8 +290,11 @@ func (s *Stack) serve(l net.Listener, handler http.Handler) {
 
 func (s *Stack) describe(declared *template.Stack, endpoints localaws.Endpoints, routes string) State {
 	state := State{
-		Name: s.folder.Name, BaseURL: "http://" + routes, Endpoints: endpoints, PSQL: s.servers.PSQL,
+		Name: s.folder.Name, BaseURL: "http://" + routes, Functions: "processes", HostAddress: loopback.Host, Endpoints: endpoints, PSQL: s.servers.PSQL,
 		Logs: s.folder.Path("logs"), Temp: s.folder.Path("tmp"), PID: os.Getpid(), Processes: s.folder.Processes(),
+	}
+	if s.sam != nil {
+		state.BaseURL, state.Functions, state.HostAddress = s.sam.APIURL, "sam", s.sam.HostAddress
 	}
 	for _, t := range declared.Tables {
 		state.Table = t.Name
@@ -278,11 +331,31 @@ func (s *Stack) Wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return nil
-	case name := <-s.servers.Ended(watch):
+	case name := <-s.ended(watch):
 		return fmt.Errorf("%s has ended by itself: see %s", name, s.State.Logs)
 	case err := <-s.failed:
 		return err
 	}
+}
+
+// ended returns a channel that gets the name of a part that ends by itself. It
+// is valid until Stop.
+func (s *Stack) ended(ctx context.Context) <-chan string {
+	all := s.servers.running()
+	if s.sam != nil {
+		maps.Copy(all, s.sam.Running())
+	}
+	ended := make(chan string, len(all))
+	for name, done := range all {
+		go func() {
+			select {
+			case <-done:
+				ended <- name
+			case <-ctx.Done():
+			}
+		}()
+	}
+	return ended
 }
 
 // Stop ends everything, in the reverse order of the start, even if something fails.
@@ -293,6 +366,9 @@ func (s *Stack) Stop(ctx context.Context) error {
 	defer cancel()
 	if s.host != nil {
 		err = errors.Join(err, s.host.Close(bounded)) // requests at work end with their functions
+	}
+	if s.sam != nil {
+		err = errors.Join(err, s.sam.Close(context.WithoutCancel(ctx)))
 	}
 	for _, server := range s.https {
 		if shutdown := server.Shutdown(bounded); shutdown != nil {

@@ -16,7 +16,9 @@ const stateFile = "stack.json"
 // running stack. It exists only while the stack serves.
 type State struct {
 	Name               string             `json:"name"`
-	BaseURL            string             `json:"baseUrl"` // of the routes
+	BaseURL            string             `json:"baseUrl"`     // of the routes
+	Functions          string             `json:"functions"`   // what runs them: processes or sam
+	HostAddress        string             `json:"hostAddress"` // of this machine, as the functions reach it
 	Endpoints          localaws.Endpoints `json:"endpoints"`
 	Emulator           Emulator           `json:"emulator"`
 	DatabaseURL        string             `json:"databaseUrl"`    // superuser of the stack's own Postgres, or the user's DATABASE_URL
@@ -34,6 +36,15 @@ type State struct {
 	PID                int                `json:"pid"`
 	Identity           string             `json:"identity"`
 	Processes          []Process          `json:"processes"` // servers; the functions' are listed by the Lambda endpoint
+}
+
+// LogFiles lists the files that a function, named by its folder, has logged to
+// so far. With the SAM CLI all functions log to the same ones.
+func (s State) LogFiles(function string) ([]string, error) {
+	if s.Functions == "sam" {
+		return filepath.Glob(filepath.Join(s.Logs, "sam-*.log"))
+	}
+	return filepath.Glob(filepath.Join(s.Logs, function, "*.log"))
 }
 
 // ErrNotRunning is returned by Find.

@@ -10,7 +10,7 @@ func (l *loader) authorizer(r *resource) {
 	if n == nil {
 		return
 	}
-	p := l.object(n, "Auth", []string{"DefaultAuthorizer", "Authorizers"}, []string{"InvokeRole"}) // of AWS_IAM
+	p := l.object(n, "Auth", []string{"DefaultAuthorizer", "Authorizers", "AddDefaultAuthorizerToCorsPreflight"}, []string{"InvokeRole"}) // of AWS_IAM
 	functions := map[string]string{}
 	for _, a := range l.entries(p["Authorizers"], "Authorizers") {
 		functions[a.key] = l.requestAuthorizer(a)

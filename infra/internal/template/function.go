@@ -73,10 +73,11 @@ func (l *loader) apiStage(r *resource) string {
 // buildAPI checks the API; its routes come with the functions' events, and its
 // authorizer was read before.
 func (l *loader) buildAPI(r *resource, properties *node) {
-	p := l.object(properties, "API "+r.id, []string{"StageName", "GatewayResponses", "Auth"}, []string{
+	p := l.object(properties, "API "+r.id, []string{"StageName", "GatewayResponses", "Auth", "Cors"}, []string{
 		"AccessLogSetting", "AlwaysDeploy", "Description", "DisableExecuteApiEndpoint", "EndpointConfiguration", "FailOnWarnings",
 		"MethodSettings", "Name", "OpenApiVersion", "PropagateTags", "SecurityPolicy", "Tags", "TracingEnabled",
 	})
 	l.apiStage(r)
 	l.gatewayResponses(r, p["GatewayResponses"])
+	l.preflight(r, p)
 }

@@ -65,6 +65,9 @@ func (l *loader) gatewayResponse(what string, n *node) GatewayResponse {
 	}
 	parameters := l.object(p["ResponseParameters"], "ResponseParameters", []string{"Headers"}, nil)
 	for _, h := range l.entries(parameters["Headers"], "Headers") {
+		if l.head(h.value) == nil { // AWS::NoValue
+			continue
+		}
 		value := l.text(h.value)
 		if !staticValue.MatchString(value) {
 			l.add(h.line, "the value of %s must be a text in single quotes, such as \"'no-store'\", not %q", h.key, value)

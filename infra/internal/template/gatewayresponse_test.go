@@ -67,7 +67,7 @@ func TestLoad_GatewayResponses_errors(t *testing.T) {
 // codes are the contract's, by status.
 var codes = map[int]string{
 	400: "invalid_request", 401: "unauthenticated", 403: "forbidden", 404: "not_found", 413: "payload_too_large",
-	415: "unsupported_media_type", 429: "too_many_exports", 500: "internal", 503: "unavailable",
+	415: "unsupported_media_type", 429: "too_many_requests", 500: "internal", 503: "unavailable",
 }
 
 // Every answer that API Gateway can give by itself is a problem document of

@@ -35,6 +35,15 @@ var (
 // Resources whose condition is false are left out. Physical names are
 // STACK-LogicalID, in lower case for buckets, unless the template gives one.
 func Load(path string, opt Options) (*Stack, error) {
+	l, err := read(path, opt, (*loader).build)
+	if err != nil {
+		return nil, err
+	}
+	return l.stack, nil
+}
+
+// read reads the template and calls then, unless something is wrong already.
+func read(path string, opt Options, then func(l *loader, top map[string]*node)) (*loader, error) {
 	if !stackName.MatchString(opt.StackName) {
 		return nil, fmt.Errorf("stack name %q: use letters, digits and hyphens, a letter first", opt.StackName)
 	}
@@ -55,12 +64,12 @@ func Load(path string, opt Options) (*Stack, error) {
 	}
 	l.types = l.resourceTypes()
 	if root := l.parse(text); root != nil && len(l.list) == 0 {
-		l.load(root)
+		then(l, l.declarations(root))
 	}
 	if err := l.err(); err != nil {
 		return nil, err
 	}
-	return l.stack, nil
+	return l, nil
 }
 
 // loader is the state of one Load.
@@ -75,6 +84,9 @@ type loader struct {
 	order      []*resource // as in the template
 
 	authorizers map[string]string // logical ID of the function that authorizes requests, by API
+
+	referAbsent bool            // what the local stack doesn't have may be referred to
+	decided     map[string]bool // the conditions that were asked for since this was made, and whether they hold
 }
 
 // parse reads the one document of a template; nil if there is none.
@@ -108,7 +120,9 @@ var (
 	ignoredSections = []string{"AWSTemplateFormatVersion", "Description", "Metadata", "Rules"}
 )
 
-func (l *loader) load(root *node) {
+// declarations reads what everything else may refer to, and returns the
+// template's sections.
+func (l *loader) declarations(root *node) map[string]*node {
 	top := l.object(root, "the template", sections, ignoredSections)
 	if transform := top["Transform"]; transform == nil || l.text(transform) != "AWS::Serverless-2016-10-31" {
 		l.add(root.line, "the template must have Transform: AWS::Serverless-2016-10-31")
@@ -124,6 +138,11 @@ func (l *loader) load(root *node) {
 	for _, name := range sortedKeys(l.conditions) {
 		l.condition(name, l.conditions[name].expression.line)
 	}
+	return top
+}
+
+// build adds the resources to the stack.
+func (l *loader) build(top map[string]*node) {
 	for _, r := range l.order { // before the functions, whose routes need them
 		if r.typ.stage != nil && l.exists(r) {
 			l.authorizer(r)

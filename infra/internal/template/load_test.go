@@ -209,7 +209,7 @@ func TestLoad_Errors(t *testing.T) {
 		"unknown tag":     {"Description: !Unknown x\n", nil, []string{"9: the tag !Unknown is not understood; understood are Ref, "}},
 		"duplicate key":   {"Resources:\n  A: {Type: AWS::SQS::Queue}\n  A: {Type: AWS::SQS::Queue}\n", nil, []string{"11: not YAML: "}},
 		"section":         {"Mappings: {}\n", nil, []string{"9: the template has Mappings, which is not understood; understood are Transform, "}},
-		"resource type":   {"Resources:\n  A:\n    Type: AWS::SNS::Topic\n", nil, []string{"11: resource type AWS::SNS::Topic is not understood; understood are AWS::CloudWatch::Alarm, AWS::CloudWatch::Dashboard, AWS::DynamoDB::Table, "}},
+		"resource type":   {"Resources:\n  A:\n    Type: AWS::Kinesis::Stream\n", nil, []string{"11: resource type AWS::Kinesis::Stream is not understood; understood are AWS::CloudWatch::Alarm, AWS::CloudWatch::Dashboard, AWS::DynamoDB::Table, "}},
 		"absent":          {"Resources:\n  A: {Type: AWS::Logs::LogGroup, Properties: {LogGroupName: !ImportValue x}}\nOutputs:\n  O: {Value: !Ref A}\n", nil, []string{"12: A is of a type that the local stack does not have"}},
 		"property":        {"Resources:\n  A:\n    Type: AWS::SQS::Queue\n    Properties:\n      FifoQueue: true\n", nil, []string{"13: queue A has FifoQueue, which is not understood; understood are QueueName, "}},
 		"attribute":       {"Resources:\n  A:\n    Type: AWS::SQS::Queue\n    CreationPolicy: {}\n", nil, []string{"12: resource A has CreationPolicy, "}},
@@ -236,7 +236,7 @@ func TestLoad_Errors(t *testing.T) {
 		"bound":           {"", map[string]string{"Size": "17"}, []string{`4: parameter Size = "17": the greatest value is 16`}},
 		"not a number":    {"", map[string]string{"Size": "many"}, []string{`4: parameter Size = "many": not a number`}},
 		"unknown given":   {"", map[string]string{"Color": "red"}, []string{"3: the template has no parameter Color, which was given a value"}},
-		"several at once": {"Resources:\n  A: {Type: AWS::SNS::Topic}\n  B: {Type: AWS::SQS::Queue, Properties: {Color: red}}\n", nil, []string{"10: resource type AWS::SNS::Topic", "11: queue B has Color"}},
+		"several at once": {"Resources:\n  A: {Type: AWS::Kinesis::Stream}\n  B: {Type: AWS::SQS::Queue, Properties: {Color: red}}\n", nil, []string{"10: resource type AWS::Kinesis::Stream", "11: queue B has Color"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -61,7 +61,7 @@ func (l *loader) call(n *node) *node {
 		if args == nil {
 			return nil
 		}
-		if l.condition(l.text(args[0]), n.line) {
+		if l.decide(l.text(args[0]), n.line) {
 			return args[1]
 		}
 		return args[2]
@@ -192,7 +192,7 @@ func (l *loader) resource(name string, line int) *resource {
 		l.add(line, "%s is left out by its condition, but something refers to it", name)
 		return nil
 	}
-	if r.typ.absent {
+	if r.typ.absent && !l.referAbsent {
 		l.add(line, "%s is of a type that the local stack does not have, so nothing may refer to it", name)
 		return nil
 	}
@@ -233,7 +233,16 @@ func (l *loader) sub(arg *node, line int) *node {
 
 // exists reports whether the resource's condition holds.
 func (l *loader) exists(r *resource) bool {
-	return r.condition == nil || l.condition(l.text(r.condition), r.condition.line)
+	return r.condition == nil || l.decide(l.text(r.condition), r.condition.line)
+}
+
+// decide is condition for something that is in the template or isn't.
+func (l *loader) decide(name string, line int) bool {
+	holds := l.condition(name, line)
+	if l.decided != nil {
+		l.decided[name] = holds
+	}
+	return holds
 }
 
 // condition evaluates a named condition, once.

@@ -64,10 +64,15 @@ func (l *loader) resourceTypes() map[string]*resourceType {
 		// What guards and watches the others in AWS means nothing here.
 		"AWS::CloudWatch::Alarm":     {absent: true},
 		"AWS::CloudWatch::Dashboard": {absent: true},
+		"AWS::EC2::SecurityGroup":    {absent: true},
+		"AWS::EC2::VPCEndpoint":      {absent: true},
 		"AWS::IAM::ManagedPolicy":    {absent: true},
 		"AWS::IAM::Role":             {absent: true},
+		"AWS::KMS::Key":              {absent: true},
 		"AWS::Logs::LogGroup":        {absent: true},
 		"AWS::S3::BucketPolicy":      {absent: true},
+		"AWS::SNS::Topic":            {absent: true},
+		"AWS::SNS::TopicPolicy":      {absent: true},
 		"AWS::SQS::QueuePolicy":      {absent: true},
 	}
 }
@@ -90,15 +95,19 @@ func (l *loader) name(r *resource) string {
 	if given := l.head(r.properties.get(r.typ.nameProperty)); given != nil {
 		r.name = l.text(given)
 	}
-	if len(r.name) > r.typ.longestName {
+	if len(r.name) > r.typ.longestName && !r.typ.absent {
 		l.add(r.line, "the name %s is longer than %d: take a shorter stack name", r.name, r.typ.longestName)
 	}
 	r.naming = resolved
 	return r.name
 }
 
-// arn is the resource's ARN; empty if its type has none.
+// arn is the resource's ARN; empty if its type has none. For what the local
+// stack doesn't have it is a text of its own, to be compared only.
 func (l *loader) arn(r *resource) string {
+	if r.typ.absent {
+		return "absent:" + l.name(r)
+	}
 	if r.typ.arn == "" {
 		return ""
 	}
@@ -109,6 +118,9 @@ func (l *loader) arn(r *resource) string {
 func (l *loader) attribute(r *resource, name string, line int) string {
 	if get := r.typ.attributes[name]; get != nil {
 		return get(r)
+	}
+	if r.typ.absent {
+		return l.arn(r)
 	}
 	if name == "Arn" && r.typ.arn != "" {
 		return l.arn(r)
@@ -128,6 +140,9 @@ func (l *loader) attribute(r *resource, name string, line int) string {
 func (l *loader) reference(r *resource) string {
 	if r.typ.ref != nil {
 		return r.typ.ref(r)
+	}
+	if r.typ.absent {
+		return l.arn(r)
 	}
 	return l.name(r)
 }

@@ -23,6 +23,9 @@ type Stack struct {
 	Outputs      map[string]string
 
 	GatewayResponses map[string]GatewayResponse // the API's own answers, by their type
+	// Preflight holds the headers of the answer that SAM's Cors gives to OPTIONS
+	// on every path that has no such route; nil for none.
+	Preflight map[string]string
 }
 
 // Function is an AWS::Serverless::Function.
@@ -110,4 +113,11 @@ type Bucket struct {
 	LogicalID string
 	Name      string
 	ARN       string
+	CORS      []CORSRule
+}
+
+// CORSRule says pages of which origins may use a bucket, and how.
+type CORSRule struct {
+	Origins, Methods, Headers, Exposed []string
+	MaxAge                             int // seconds, 86400 at most
 }

@@ -32,7 +32,7 @@ func (l *loader) buildQueue(r *resource, properties *node) {
 var bucketNames = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`)
 
 func (l *loader) buildBucket(r *resource, properties *node) {
-	l.object(properties, "bucket "+r.id, []string{"BucketName"}, []string{
+	p := l.object(properties, "bucket "+r.id, []string{"BucketName", "CorsConfiguration"}, []string{
 		"PublicAccessBlockConfiguration", "OwnershipControls", "BucketEncryption", "LifecycleConfiguration",
 		"LoggingConfiguration", "MetricsConfigurations", "Tags",
 	})
@@ -40,7 +40,7 @@ func (l *loader) buildBucket(r *resource, properties *node) {
 	if name != "" && len(name) <= r.typ.longestName && !bucketNames.MatchString(name) {
 		l.add(r.line, "%s is no valid bucket name: 3 to 63 lower-case letters, digits and hyphens", name)
 	}
-	l.stack.Buckets = append(l.stack.Buckets, Bucket{LogicalID: r.id, Name: name, ARN: l.arn(r)})
+	l.stack.Buckets = append(l.stack.Buckets, Bucket{LogicalID: r.id, Name: name, ARN: l.arn(r), CORS: l.corsRules(p["CorsConfiguration"])})
 }
 
 var (

@@ -2,16 +2,29 @@ package wire
 
 import (
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 )
 
 // operation names what a request asks for.
-func operation(service Service, r *http.Request) string {
-	if service != S3 { // "DynamoDB_20120810.UpdateItem", "AmazonSQS.SendMessage"
+func operation(service Service, r *http.Request, body string) string {
+	switch service {
+	case S3:
+		return operationOfS3(r)
+	case STS: // the query protocol
+		form, err := url.ParseQuery(body)
+		if err != nil {
+			return ""
+		}
+		return form.Get("Action")
+	default: // "DynamoDB_20120810.UpdateItem", "AmazonSQS.SendMessage", "AWSEvents.PutEvents"
 		_, name, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 		return name
 	}
+}
+
+func operationOfS3(r *http.Request) string {
 	query := r.URL.Query()
 	key := strings.Count(strings.Trim(r.URL.Path, "/"), "/") > 0
 	switch {
@@ -31,6 +44,8 @@ func operation(service Service, r *http.Request) string {
 		return "ListMultipartUploads"
 	case r.Method == http.MethodGet && query.Has("list-type"):
 		return "ListObjectsV2"
+	case r.Method == http.MethodHead && !key && strings.Trim(r.URL.Path, "/") != "":
+		return "HeadBucket"
 	case r.Method == http.MethodPut && key:
 		return "PutObject"
 	case r.Method == http.MethodHead && key:
@@ -42,6 +57,17 @@ func operation(service Service, r *http.Request) string {
 	default:
 		return r.Method
 	}
+}
+
+var credential = regexp.MustCompile(`Credential=([^/,\s]+)/`)
+
+// accessKey is what a request's signature names (IAM User Guide, "Signature
+// Version 4 for API requests"); empty for a presigned URL and without one.
+func accessKey(r *http.Request) string {
+	if m := credential.FindStringSubmatch(r.Header.Get("Authorization")); m != nil {
+		return m[1]
+	}
+	return ""
 }
 
 var appID = regexp.MustCompile(`(?:^| )app/([A-Za-z0-9-]+)`)

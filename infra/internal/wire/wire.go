@@ -9,6 +9,7 @@ package wire
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"csvexport/infra/internal/localaws"
 	"csvexport/infra/internal/loopback"
 )
 
@@ -30,6 +32,7 @@ const (
 	// the stand-ins' own, so that no call meets a connection that is closing.
 	keptConnections = 100
 	idleTimeout     = time.Second
+	settleTimeout   = 30 * time.Second
 )
 
 // Call is one request of a function.
@@ -37,9 +40,11 @@ type Call struct {
 	Service   Service
 	Operation string // as the API names it: UploadPart, TransactWriteItems, SendMessage
 	Function  string // who calls, by its AWS_SDK_UA_APP_ID; empty if it doesn't say
+	AccessKey string // what the request is signed with
 	Path      string // of S3: bucket and key
 	Query     url.Values
-	Body      string // of DynamoDB and SQS
+	Header    http.Header
+	Body      string // of all services but S3, and of its DeleteObjects
 	Address   string // the caller's end of the connection
 	Proxy     string // the wire's end
 	At        time.Time
@@ -56,9 +61,11 @@ type Service string
 
 // The services.
 const (
-	S3       Service = "S3"
-	DynamoDB Service = "DynamoDB"
-	SQS      Service = "SQS"
+	S3          Service = "S3"
+	DynamoDB    Service = "DynamoDB"
+	SQS         Service = "SQS"
+	EventBridge Service = "EventBridge"
+	STS         Service = "STS"
 )
 
 // Rule says what happens to which calls. A call meets the first rule that
@@ -97,6 +104,7 @@ func (r *Rule) take(c Call) bool {
 // goroutine, but for Proxy.
 type Wire struct {
 	client  *http.Client
+	watch   func(Call, Answer)
 	servers []*http.Server
 	work    sync.WaitGroup // of the servers
 	calls   sync.WaitGroup // under way
@@ -114,6 +122,23 @@ func New() *Wire {
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+}
+
+// Watch has f told of each call that the service answered, by any goroutine and
+// before the caller gets the answer. It must be called before Proxy.
+func (w *Wire) Watch(f func(Call, Answer)) { w.watch = f }
+
+// Intercept returns the endpoints with proxies in the services' place.
+func (w *Wire) Intercept(e localaws.Endpoints, services ...Service) (localaws.Endpoints, error) {
+	urls := map[Service]*string{S3: &e.S3, SQS: &e.SQS, DynamoDB: &e.DynamoDB, EventBridge: &e.Events, STS: &e.STS}
+	for _, service := range services {
+		proxy, err := w.Proxy(service, *urls[service])
+		if err != nil {
+			return e, err
+		}
+		*urls[service] = proxy
+	}
+	return e, nil
 }
 
 // Proxy serves the target, a base URL, on a loopback port until Close, and
@@ -200,18 +225,19 @@ type Exchange struct {
 
 // look reads what the call is about.
 func (x *Exchange) look() error {
-	x.Operation = operation(x.Service, x.r)
-	x.Function = function(x.r.UserAgent())
+	x.Function, x.AccessKey, x.Header = function(x.r.UserAgent()), accessKey(x.r), x.r.Header
 	x.Path, x.Query, x.Address, x.At = x.r.URL.Path, x.r.URL.Query(), x.r.RemoteAddr, time.Now()
 	if local, ok := x.r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		x.Proxy = local.String()
 	}
 	x.body = x.r.Body
-	if x.Service == S3 {
-		return nil
+	var err error
+	if x.Service != S3 || operationOfS3(x.r) == "DeleteObjects" {
+		var text []byte
+		text, err = io.ReadAll(io.LimitReader(x.r.Body, maxRead))
+		x.Body, x.body = string(text), bytes.NewReader(text)
 	}
-	text, err := io.ReadAll(io.LimitReader(x.r.Body, maxRead))
-	x.Body, x.body = string(text), bytes.NewReader(text)
+	x.Operation = operation(x.Service, x.r, x.Body)
 	return err
 }
 
@@ -224,17 +250,25 @@ type Answer struct {
 
 // Forward sends the request to the service and returns its answer. It may be
 // called once. When the service gives none, neither does the caller get any.
-func (x *Exchange) Forward() Answer { return x.forward(x.body, x.r.ContentLength) }
+func (x *Exchange) Forward() Answer { return x.forward(x.r.Context(), x.body, x.r.ContentLength) }
+
+// Settle is Forward that goes on for a while when the caller has sent all and
+// is gone: afterwards it is known what the service did.
+func (x *Exchange) Settle() Answer {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.r.Context()), settleTimeout)
+	defer cancel()
+	return x.forward(ctx, x.body, x.r.ContentLength)
+}
 
 // ForwardBody is Forward with another body.
 func (x *Exchange) ForwardBody(body string) Answer {
-	return x.forward(strings.NewReader(body), int64(len(body)))
+	return x.forward(x.r.Context(), strings.NewReader(body), int64(len(body)))
 }
 
-func (x *Exchange) forward(body io.Reader, length int64) Answer {
+func (x *Exchange) forward(ctx context.Context, body io.Reader, length int64) Answer {
 	to := *x.r.URL
 	to.Scheme, to.Host = x.target.Scheme, x.target.Host
-	out, err := http.NewRequestWithContext(x.r.Context(), x.r.Method, to.String(), body)
+	out, err := http.NewRequestWithContext(ctx, x.r.Method, to.String(), body)
 	if err != nil {
 		x.Hangup()
 	}
@@ -254,7 +288,11 @@ func (x *Exchange) forward(body io.Reader, length int64) Answer {
 	if err != nil {
 		x.Hangup()
 	}
-	return Answer{Status: resp.StatusCode, Header: resp.Header, Body: text}
+	a := Answer{Status: resp.StatusCode, Header: resp.Header, Body: text}
+	if x.wire.watch != nil {
+		x.wire.watch(x.Call, a)
+	}
+	return a
 }
 
 // Reply gives the caller an answer.

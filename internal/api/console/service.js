@@ -27,6 +27,7 @@ const advice = {
   unsupported_media_type: 'Reload this page; it may be older than the service.',
   idempotency_mismatch: 'Send the request again.',
   too_many_exports: 'Wait until some of your exports have ended, or a minute, and send it again.',
+  too_many_requests: 'Wait a moment, and send it again.',
   internal: 'Try it again. If it stays so, tell the request id to whoever runs this service.',
   unavailable: 'Try it again in a moment.',
   unreachable: 'Look at your connection, and try it again.',
