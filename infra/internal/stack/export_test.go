@@ -9,3 +9,6 @@ import (
 func StopAndKeep(ctx context.Context, f *Folder, s *Servers) error {
 	return errors.Join(s.Stop(ctx), f.keep(s))
 }
+
+// Build compiles functions.
+var Build = build
