@@ -6,8 +6,8 @@
 ROWS ?= 100000
 ## ROUNDS: rounds that bench (5 if not given) and load (2) measure
 ROUNDS ?= 5
-## STEPS: targets that verify makes
-STEPS ?= lint build sam-build test test-api test-console test-model test-faults test-sam test-localstack
+## STEPS: targets that verify makes; A+B+C makes B and then C beside A, which mostly waits
+STEPS ?= build sam-build test test-api test-console test-faults+lint+test-model test-sam test-localstack
 ## FUZZTIME: how long fuzz looks; with FUZZSEED=N it makes case N again instead
 FUZZTIME ?= 60s
 ## DATASETS: YAML file of the datasets, for up, demo and dataset; for up and dataset by default datasets.yaml
@@ -275,10 +275,17 @@ lint-vulnerabilities: $(LOCAL) ## Look for known vulnerabilities that the Go cod
 
 verify: ## What must pass in CI, STEPS, one after the other, with the seconds of each
 	@mkdir -p .local/.tests; : > .local/.tests/times
-	@for step in $(STEPS); do \
+	@run() { \
 		start=$$(date +%s); \
-		$(MAKE) --no-print-directory $$step || { echo "verify: $$step failed" >&2; exit 1; }; \
-		printf 'verify: %-16s ok, %4d s\n' $$step $$(($$(date +%s) - start)) | tee -a .local/.tests/times; \
+		$$2 $(MAKE) --no-print-directory $$1 || { echo "verify: $$1 failed" >&2; return 1; }; \
+		printf 'verify: %-16s ok, %4d s\n' $$1 $$(($$(date +%s) - start)) | tee -a .local/.tests/times; \
+	}; \
+	for step in $(STEPS); do \
+		first=$${step%%+*}; beside=$$(echo $${step#$$first} | tr + ' '); log=.local/.tests/beside-$$first.log; \
+		for other in $$beside; do run $$other nice || exit; done > $$log 2>&1 & \
+		run $$first; status=$$?; \
+		wait $$! || status=$$?; \
+		cat $$log; test $$status = 0 || exit $$status; \
 	done
 
 cases: $(LOCAL) ## Print a table of the end-to-end cases that ran last in each lane
