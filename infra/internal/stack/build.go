@@ -89,10 +89,11 @@ func replaceProgram(path string, content []byte) (err error) {
 		}
 	}()
 	_, err = out.Write(content)
-	if err = errors.Join(err, out.Chmod(0o755), out.Close()); err != nil {
-		return err
+	err = errors.Join(err, out.Chmod(0o755), out.Close())
+	if err == nil {
+		err = os.Rename(out.Name(), path)
 	}
-	return os.Rename(out.Name(), path)
+	return err
 }
 
 // lambdaFunctions maps the template's functions to the binaries that build made.
