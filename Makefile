@@ -79,6 +79,9 @@ RACE = $(shell test "$$(go env CGO_ENABLED)" = 1 && echo -race)
 # DynamoDB Local needs a JDK and Maven.
 JAVA = $(if $(filter localstack,$(EMULATOR)),java)
 
+# $(call apt-install,PACKAGES): installs Debian's packages, as root.
+apt-install = apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(1) >/dev/null
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo up down seed dataset test test-product test-infra test-sam race-detector engine lanes test-api test-console browser test-model test-faults soak test-postgres test-poolers fuzz bench bench-api bench-start bench-memory load lint lint-go lint-template lint-vulnerabilities verify cases build sam-build deploy fmt tidy lock clean costs test-localstack java $(LOCAL)
@@ -108,9 +111,11 @@ dataset: $(LOCAL) ## Write a first entry for TABLE of your database into the fil
 
 test: test-product test-infra ## Run every test, with the race detector where there is a C compiler
 
-# $(call go-test,NAME,FLAGS): go test in the working directory, without cached results.
+# $(call quick-test,NAME): go test, but for its arguments, without cached results, with records for what follows it.
+quick-test = $(GOTESTSUM) --format standard-quiet --jsonfile $(CURDIR)/.local/.tests/$(1).json -- -count=1 -timeout 20m
+# $(call go-test,NAME,FLAGS): all of the module, with the race detector.
 # A skipped test fails it: it would prove nothing.
-go-test = $(GOTESTSUM) --format standard-quiet --jsonfile $(CURDIR)/.local/.tests/$(1).json -- $(RACE) -count=1 -timeout 20m $(2) ./...
+go-test = $(call quick-test,$(1)) $(RACE) $(2) ./...
 no-skips = ! grep '"Action":"skip".*"Test":' .local/.tests/$(1).json
 
 test-product: $(LOCAL) race-detector ## Run the product's unit and adapter tests, on fresh servers
@@ -127,8 +132,7 @@ test-infra: $(LOCAL) $(READERS)/complete race-detector ## Run the local stack's 
 # $(call lane,NAME,SETTINGS,PREFIX,PACKAGES): the end-to-end tests in a lane, with other packages', and a table of their
 # cases. Without the race detector: they ran with it in the local one.
 lane = mkdir -p .local/.tests; rm -f .local/.tests/$(1).json; \
-	status=0; (cd infra && $(2) $(3) $(GOTESTSUM) --format standard-quiet --jsonfile $(CURDIR)/.local/.tests/$(1).json -- \
-		-count=1 -timeout 20m -parallel 16 -skip "$$(../$(LOCAL) skip $(1))" ./e2e $(4)) || status=$$?; \
+	status=0; (cd infra && $(2) $(3) $(call quick-test,$(1)) -parallel 16 -skip "$$(../$(LOCAL) skip $(1))" ./e2e $(4)) || status=$$?; \
 	$(LOCAL) cases $(1)=.local/.tests/$(1).json || status=$$?; exit $$status
 
 test-sam: $(LOCAL) $(SAM)/complete engine ## Run the end-to-end tests against containers of the SAM CLI, and print a table of their cases; as root on Debian without a Docker engine, it brings one
@@ -141,7 +145,7 @@ engine:
 		test "$$(id -u)" = 0 && command -v apt-get >/dev/null || exit 0; \
 		command -v dockerd >/dev/null && command -v busybox >/dev/null && exit; \
 		echo "installing a Docker engine (once, less than a minute)" >&2; \
-		apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends docker.io busybox-static >/dev/null
+		$(call apt-install,docker.io busybox-static)
 
 lanes: $(LOCAL) ## Write the table of the end-to-end tests and their lanes into docs/lanes.md
 	@$(LOCAL) lanes
@@ -158,20 +162,17 @@ ADAPTERS_SKIP := -skip '^Test(Copier|Copy|DDL|Datasets|FuzzCase|Limited|Model|Se
 test-localstack: export EMULATOR = localstack
 test-localstack: $(LOCAL) $(READERS)/complete java ## Run the end-to-end tests and those of the adapters against LocalStack and DynamoDB Local, without Docker, and print a table of the cases
 	@mkdir -p .local/.tests
-	@$(LOCAL) run -- $(call quick-test,localstack-adapters,$(ADAPTERS_SKIP) $(ADAPTERS))
+	@$(LOCAL) run -- $(call quick-test,localstack-adapters) $(ADAPTERS_SKIP) $(ADAPTERS)
 	@$(call no-skips,localstack-adapters)
 	@$(call lane,localstack,,../$(LOCAL) run --,./internal/eventsource ./internal/invariants)
 	@$(call no-skips,localstack)
-
-# $(call quick-test,NAME,ARGUMENTS): as go-test, without the race detector, under which make test runs the same code.
-quick-test = $(GOTESTSUM) --format standard-quiet --jsonfile $(CURDIR)/.local/.tests/$(1).json -- -count=1 -timeout 20m $(2)
 
 # Debian's JDK and Maven, where they are missing and whoever runs this may install them.
 java:
 	@command -v java >/dev/null && command -v javac >/dev/null && command -v mvn >/dev/null && exit; \
 		if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
 			echo "installing a JDK and Maven (once, about a minute)" >&2; \
-			apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends default-jdk-headless maven >/dev/null; \
+			$(call apt-install,default-jdk-headless maven); \
 		else \
 			echo "make: EMULATOR=localstack needs a JDK of at least 17 (java, javac) and Maven (mvn) on PATH" >&2; exit 1; \
 		fi
@@ -193,7 +194,7 @@ browser:
 	@for name in chromium chromium-browser google-chrome google-chrome-stable; do command -v $$name >/dev/null && exit; done; \
 		if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
 			echo "installing Chromium (once, less than a minute)" >&2; \
-			apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium >/dev/null; \
+			$(call apt-install,chromium); \
 		else \
 			echo "make: test-console needs Chromium or Chrome on PATH" >&2; exit 1; \
 		fi

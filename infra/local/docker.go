@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"csvexport/infra/internal/docker"
@@ -47,23 +46,15 @@ func runWithDocker(ctx context.Context, opt options, command []string, stdout, s
 		if os.Getuid() != 0 {
 			return fmt.Errorf("this needs a Docker engine, and none answers (%w): start Docker; root with dockerd and busybox-static gets an engine of its own", missing)
 		}
-		engine, err := startEngine(ctx, opt.root, stderr)
-		if err != nil {
-			return err
+		engine, failed := startEngine(ctx, opt.root, stderr)
+		if failed != nil {
+			return failed
 		}
 		defer func() { err = errors.Join(err, engine.Stop(context.WithoutCancel(ctx))) }()
 		env = append(env, "DOCKER_HOST="+engine.Host, invokeImage+"="+standIn)
 	}
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = env, os.Stdin, stdout, stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = time.Minute // the stacks of tests end in order
-	err = cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.Exited() && ctx.Err() == nil {
-		return &commandError{exit.ExitCode()}
-	}
-	return err
+	// The stacks of tests end in order.
+	return runChild(ctx, command, env, time.Minute, stdout, stderr)
 }
 
 // startEngine starts an engine and makes the stand-in image in it.

@@ -44,19 +44,26 @@ func runCommand(ctx context.Context, opt options, command []string, stdout, stde
 	}
 	defer func() { err = errors.Join(err, servers.Stop(context.WithoutCancel(ctx))) }()
 
+	return runChild(ctx, command, testEnvironment(os.Environ(), servers), 10*time.Second, stdout, stderr)
+}
+
+// runChild runs a command of the user's to its end, with this program's input.
+// When ctx is done it gets SIGTERM, and is killed after the grace. The error is
+// a *commandError if the command failed by itself.
+func runChild(ctx context.Context, command, env []string, grace time.Duration, stdout, stderr io.Writer) error {
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.Env = testEnvironment(os.Environ(), servers)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, stdout, stderr
+	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = env, os.Stdin, stdout, stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
-	if err := cmd.Run(); err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) && exit.Exited() && ctx.Err() == nil {
-			return &commandError{exit.ExitCode()}
-		}
-		return fmt.Errorf("run %s: %w", command[0], err)
+	cmd.WaitDelay = grace
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &exit) && exit.Exited() && ctx.Err() == nil:
+		return &commandError{exit.ExitCode()}
 	}
-	return nil
+	return fmt.Errorf("run %s: %w", command[0], err)
 }
 
 // testEnvironment is the shell's, without its settings for AWS and Postgres,

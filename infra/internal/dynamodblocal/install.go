@@ -1,7 +1,6 @@
 package dynamodblocal
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -11,9 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 
 	"csvexport/infra/internal/filelock"
+	"csvexport/infra/internal/process"
 )
 
 // Ensure returns the installation in dir of what source, infra/dynamodb, names:
@@ -102,16 +101,9 @@ func lookPath(program string) (string, error) {
 // command runs a program to its end; its error holds the last lines of output.
 // Maven needs the shell's environment: proxies and its home are set there.
 func command(ctx context.Context, path string, args ...string) error {
-	cmd := exec.CommandContext(ctx, path, args...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+	output, err := process.Run(ctx, exec.CommandContext(ctx, path, args...))
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("%s: %w: %s", filepath.Base(path), err, process.LastLines(output, 5))
 	}
-	if err != nil {
-		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-		return fmt.Errorf("%s: %w: %s", filepath.Base(path), err, strings.Join(lines[max(0, len(lines)-5):], "\n  "))
-	}
-	return nil
+	return err
 }

@@ -3,7 +3,6 @@
 package python
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -18,6 +17,7 @@ import (
 	"strings"
 
 	"csvexport/infra/internal/filelock"
+	"csvexport/infra/internal/process"
 )
 
 // Packages are what an environment holds.
@@ -132,16 +132,9 @@ func interpreter(ctx context.Context, oldest int) (string, error) {
 // command runs a program to its end; its error holds the last lines of output.
 // pip needs the shell's environment: proxies and the address of a mirror are set there.
 func command(ctx context.Context, path string, args ...string) error {
-	cmd := exec.CommandContext(ctx, path, args...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+	output, err := process.Run(ctx, exec.CommandContext(ctx, path, args...))
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("%w: %s", err, process.LastLines(output, 5))
 	}
-	if err != nil {
-		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-		return fmt.Errorf("%w: %s", err, strings.Join(lines[max(0, len(lines)-5):], "\n  "))
-	}
-	return nil
+	return err
 }

@@ -3,7 +3,6 @@
 package sam
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -106,16 +105,11 @@ func (c Config) Build(ctx context.Context, parameters map[string]string) error {
 	cmd := exec.CommandContext(ctx, c.Python, append(args, overrides(parameters)...)...)
 	cmd.Dir = c.Root
 	cmd.Env = append(c.environment(), "CGO_ENABLED=0", "GOFLAGS=-trimpath -tags=lambda.norpc -ldflags=-s")
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+	output, err := process.Run(ctx, cmd)
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("sam build: %w\n%s", err, output)
 	}
-	if err != nil {
-		return fmt.Errorf("sam build: %w\n%s", err, bytes.TrimSpace(out.Bytes()))
-	}
-	return nil
+	return err
 }
 
 // Start serves the routes on a port, 0 for any free one, and the Lambda Invoke

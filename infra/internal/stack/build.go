@@ -10,9 +10,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strings"
 
 	"csvexport/infra/internal/lambda"
+	"csvexport/infra/internal/process"
 	"csvexport/infra/internal/template"
 )
 
@@ -39,14 +39,12 @@ func build(ctx context.Context, root, dir string, functions []template.Function)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
+	output, err := process.Run(ctx, cmd)
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return err
 	}
 	if err != nil {
-		return fmt.Errorf("build the functions: %w\n%s", err, strings.TrimSpace(out.String()))
+		return fmt.Errorf("build the functions: %w\n%s", err, output)
 	}
 	return refresh(dir, last, functions)
 }

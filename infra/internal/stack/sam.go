@@ -57,7 +57,7 @@ func (s *Stack) shareDatasets(ctx context.Context, declared *template.Stack, par
 
 // runSAM has the SAM CLI run the functions and serve the routes, on the port of
 // the given listener, which it closes. It returns the base URL of the Invoke API.
-func (s *Stack) runSAM(ctx context.Context, _ Config, declared *template.Stack, parameters map[string]string, routes net.Listener) (string, error) {
+func (s *Stack) runSAM(ctx context.Context, declared *template.Stack, parameters map[string]string, routes net.Listener) (string, error) {
 	port := routes.Addr().(*net.TCPAddr).Port
 	if err := routes.Close(); err != nil {
 		return "", err

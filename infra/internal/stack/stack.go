@@ -153,20 +153,20 @@ func (s *Stack) deploy(ctx context.Context, cfg Config, reader string, routes ne
 	if err := resources.Create(ctx, endpoints, declared); err != nil {
 		return nil, endpoints, err
 	}
-	run := s.runFunctions
-	if cfg.SAM != nil {
-		run = s.runSAM
-		if declared, err = s.shareDatasets(ctx, declared, parameters); err != nil {
-			return nil, endpoints, err
-		}
+	if cfg.SAM == nil {
+		endpoints.Lambda, err = s.runFunctions(cfg, declared, routes)
+		return declared, endpoints, err
 	}
-	endpoints.Lambda, err = run(ctx, cfg, declared, parameters, routes)
+	if declared, err = s.shareDatasets(ctx, declared, parameters); err != nil {
+		return nil, endpoints, err
+	}
+	endpoints.Lambda, err = s.runSAM(ctx, declared, parameters, routes)
 	return declared, endpoints, err
 }
 
 // runFunctions runs the functions as processes, and returns the base URL of
 // their Invoke API.
-func (s *Stack) runFunctions(_ context.Context, cfg Config, declared *template.Stack, _ map[string]string, routes net.Listener) (string, error) {
+func (s *Stack) runFunctions(cfg Config, declared *template.Stack, routes net.Listener) (string, error) {
 	invoke, err := loopback.Listen(0)
 	if err != nil {
 		return "", err
